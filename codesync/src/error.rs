@@ -13,6 +13,8 @@ pub enum Kind {
     Busy,
     /// Verification failed. Final for that source.
     Refused,
+    /// Everything verified, but it has expired: nothing newer can be accepted.
+    Stale,
     /// The operating system or the server's policy said no.
     NotPermitted,
     /// Configuration or the local set-up is wrong.
@@ -29,7 +31,7 @@ impl Kind {
             Kind::Usage => 2,
             Kind::Unreachable => 69,
             Kind::Busy => 75,
-            Kind::Refused => 76,
+            Kind::Refused | Kind::Stale => 76,
             Kind::NotPermitted => 77,
             Kind::Config => 78,
         }

@@ -4,8 +4,20 @@
 //! This crate owns the library's formats, their signatures and their transfer. It runs no code
 //! from a library and knows neither tiers nor fleets.
 
+pub mod bundle;
+pub mod disk;
 pub mod error;
+pub mod library;
+pub mod manifest;
+pub mod name;
+pub mod publish;
 pub mod pull;
+pub mod serve;
+pub mod sign;
+pub mod source;
+pub mod stage;
 pub mod store;
+pub mod trust;
+pub mod wire;
 
 pub use error::{Error, Kind, Result};

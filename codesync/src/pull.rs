@@ -1,11 +1,27 @@
 //! The one story of a client: refresh, choose, fetch, verify, stage, activate.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    fs,
+    io::{BufReader, Seek, Write},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::{Result, store::Staged};
+use crate::{
+    Error, Kind, Result, bundle,
+    manifest::{BUNDLED_MAX, File, Manifest, sha256},
+    name,
+    source::{self, Address, Source, SshSettings},
+    stage::Stage,
+    store::{Release, Staged, Store},
+    trust::{Offer, Target, Trust},
+};
+
+mod repair;
 
 /// Where to sync from and to.
 #[derive(Debug, Clone)]
@@ -88,6 +104,17 @@ pub struct Report {
     pub reason: Option<String>,
 }
 
+impl Report {
+    /// The documented exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self.outcome {
+            Outcome::Updated | Outcome::Current => 0,
+            Outcome::Unreachable => Kind::Unreachable.exit_code(),
+            Outcome::Refused => Kind::Refused.exit_code(),
+        }
+    }
+}
+
 /// Called with a release that is verified and on disk, before it becomes active; an error stops
 /// the activation. The daemon builds the loader's index here.
 pub type Prepare<'a> = dyn Fn(&Staged) -> std::result::Result<(), String> + 'a;
@@ -106,6 +133,436 @@ pub fn sync(
     prepare: &Prepare<'_>,
     progress: &Progress<'_>,
 ) -> Result<Report> {
-    let _ = (settings, now, prepare, progress);
-    Err(crate::Error::new(crate::Kind::Io, "stub"))
+    let began = Instant::now();
+    if name::check_ring(&settings.ring).is_err() {
+        return Err(Error::new(Kind::Config, format!("{:?} is not a ring's name", settings.ring)));
+    }
+    let addresses = settings
+        .sources
+        .iter()
+        .map(|url| Ok((url, Address::parse(url)?)))
+        .collect::<Result<Vec<_>>>()?;
+    if addresses.is_empty() {
+        return Err(Error::new(Kind::Config, "sync.source names no source; add one"));
+    }
+    let store = Store::open(&settings.root)?;
+    let _lock = store.lock(settings.lock_wait)?;
+    store.clean()?;
+    let previous = store.active()?;
+    let mut report = Report {
+        outcome: Outcome::Unreachable,
+        release: previous.as_ref().map(|release| release.number),
+        previous: previous.as_ref().map(|release| release.number),
+        source: None,
+        transfer: Transfer::None,
+        bytes_received: 0,
+        bytes_sent: 0,
+        files_total: 0,
+        files_changed: 0,
+        stale: false,
+        seconds: 0.0,
+        reason: None,
+    };
+    let mut reasons = Vec::new();
+    for (url, address) in &addresses {
+        report.source = Some((*url).clone());
+        let attempt = Attempt { settings, store: &store, now, prepare, progress };
+        match attempt.run(address, previous.as_ref(), &mut report) {
+            Ok(()) => {
+                report.stale = false;
+                report.reason = report.reason.take().or_else(|| joined(&reasons));
+                report.seconds = began.elapsed().as_secs_f64();
+                return Ok(report);
+            }
+            Err(error) => {
+                match error.kind() {
+                    Kind::Unreachable => {}
+                    Kind::Refused => report.outcome = Outcome::Refused,
+                    Kind::Stale => {
+                        report.outcome = Outcome::Refused;
+                        report.stale = true;
+                    }
+                    // Local: another source would not help.
+                    _ => return Err(error),
+                }
+                reasons.push(format!("{url}: {error}"));
+            }
+        }
+    }
+    if let Some(release) = &previous {
+        report.files_total = release.manifest().map_or(0, |m| m.files().len() as u64);
+    }
+    report.reason = joined(&reasons);
+    report.seconds = began.elapsed().as_secs_f64();
+    Ok(report)
 }
+
+fn joined(reasons: &[String]) -> Option<String> {
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+/// One try with one source.
+struct Attempt<'a> {
+    settings: &'a Settings,
+    store: &'a Store,
+    now: DateTime<Utc>,
+    prepare: &'a Prepare<'a>,
+    progress: &'a Progress<'a>,
+}
+
+impl Attempt<'_> {
+    fn run(&self, address: &Address, active: Option<&Release>, report: &mut Report) -> Result<()> {
+        let settings = self.settings;
+        // Local faults, such as a missing pinned root, come before any connection.
+        let mut trust =
+            Trust::open(&self.store.trust_folder(), &settings.trusted_root, Some(&settings.ring))?;
+        let ssh = SshSettings {
+            identity: settings.identity.as_deref(),
+            known_hosts: settings.known_hosts.as_deref(),
+            timeout: settings.connect_timeout,
+        };
+        let mut source = source::connect(address, &ssh)?;
+        let result = self.with(source.as_mut(), &mut trust, active, report);
+        let traffic = source.traffic();
+        report.bytes_received += traffic.received;
+        report.bytes_sent += traffic.sent;
+        result
+    }
+
+    fn with(
+        &self,
+        source: &mut dyn Source,
+        trust: &mut Trust,
+        active: Option<&Release>,
+        report: &mut Report,
+    ) -> Result<()> {
+        let answer = source.refresh(&self.settings.ring, trust.versions())?;
+        trust.refresh(&answer, self.now)?;
+        let offer = trust.offer()?;
+        if let Some(active) = active {
+            if offer.release < active.number {
+                return Err(Error::refused(format!(
+                    "ring {} went back from release {} to {}: the source is outdated or hostile",
+                    self.settings.ring, active.number, offer.release
+                )));
+            }
+            if offer.release == active.number {
+                let text = active.manifest_text();
+                let intact = text.as_ref().is_ok_and(|text| sha256(text) == offer.manifest.sha256);
+                if intact && !active.is_damaged() {
+                    report.outcome = Outcome::Current;
+                    // Counting lines is as good as parsing, and a check is made every 15 minutes.
+                    report.files_total = text.as_deref().map_or(0, count_files);
+                    return Ok(());
+                }
+                return self.repair(source, &offer, active, report);
+            }
+        }
+        self.update(source, &offer, active, report)
+    }
+
+    fn update(
+        &self,
+        source: &mut dyn Source,
+        offer: &Offer,
+        active: Option<&Release>,
+        report: &mut Report,
+    ) -> Result<()> {
+        let old = active.map(Release::manifest).transpose();
+        // A damaged manifest makes the active tree a tree of unknown content.
+        let known = match (active, old) {
+            (Some(release), Ok(Some(manifest))) => Some((release.clone(), manifest)),
+            _ => None,
+        };
+        let before = known.as_ref().map(|(_, manifest)| manifest.clone()).unwrap_or_default();
+        // Built by an earlier sync that was cut off between the renames.
+        if let Some(there) = self.store.release(offer.release) {
+            if there.manifest_text().is_ok_and(|text| sha256(&text) == offer.manifest.sha256) {
+                self.store.activate(offer.release)?;
+                self.finished(offer, &before, &there.manifest()?, Transfer::None, report);
+                return self.store.retire(None);
+            }
+            crate::store::remove(&there.tree)?;
+            crate::store::remove(&there.meta)?;
+        }
+        let suspicious = active.is_some_and(Release::is_damaged);
+        let mut stage = Stage::begin(self.store, known.clone(), suspicious)?;
+        let result = self.fill(source, offer, known.as_ref(), &mut stage);
+        let (manifest, transfer) = match result {
+            Ok(done) => done,
+            // The active tree is not what it should be: take nothing in it for granted.
+            Err(Fault::Local) => {
+                stage = Stage::begin(self.store, known.clone(), true)?;
+                self.fill_by_files(source, offer, &mut stage)?
+            }
+            Err(Fault::Error(error)) => return Err(error),
+        };
+        let staged = stage.finish(offer.release, &manifest)?;
+        (self.prepare)(&staged).map_err(|why| {
+            Error::refused(format!("release {} cannot be used: {why}", offer.release))
+        })?;
+        self.store.adopt(&staged)?;
+        self.finished(offer, &before, &manifest, transfer, report);
+        self.store.retire(None)
+    }
+
+    fn finished(
+        &self,
+        offer: &Offer,
+        before: &Manifest,
+        after: &Manifest,
+        transfer: Transfer,
+        report: &mut Report,
+    ) {
+        let removed = before.files().iter().filter(|file| after.get(&file.path).is_none()).count();
+        report.outcome = Outcome::Updated;
+        report.release = Some(offer.release);
+        report.transfer = transfer;
+        report.files_total = after.files().len() as u64;
+        report.files_changed = (after.differing(before).len() + removed) as u64;
+    }
+
+    /// Brings `stage` to the offered release in the cheapest way, by signed sizes.
+    fn fill(
+        &self,
+        source: &mut dyn Source,
+        offer: &Offer,
+        known: Option<&(Release, Manifest)>,
+        stage: &mut Stage,
+    ) -> Result<(Manifest, Transfer), Fault> {
+        let route = route(offer, known.map(|(release, _)| release.number));
+        let Some((transfer, targets)) = route else {
+            return Ok(self.fill_by_files(source, offer, stage)?);
+        };
+        let total: u64 = targets.iter().map(|target| target.length).sum();
+        let mut done = 0;
+        let mut now = match transfer {
+            Transfer::Patch => known.map(|(_, manifest)| manifest.clone()).unwrap_or_default(),
+            _ => Manifest::default(),
+        };
+        let last = targets.len() - 1;
+        for (step, target) in targets.iter().enumerate() {
+            let file = self.download(source, target, stage, done, total)?;
+            done += target.length;
+            let mut reader = BufReader::new(file);
+            let header = bundle::read_header(&mut reader)?;
+            let local = std::sync::atomic::AtomicBool::new(false);
+            // `stage` is read for the basis first and written to after; the decoder needs both.
+            let cell = std::cell::RefCell::new(&mut *stage);
+            let basis = collect_basis(&header, &now, &cell, &local);
+            let basis = match basis {
+                Ok(basis) => basis,
+                Err(_) if local.into_inner() => return Err(Fault::Local),
+                Err(error) => return Err(error.into()),
+            };
+            now = bundle::decode(
+                &header,
+                reader,
+                &now,
+                &|file| {
+                    basis.get(&file.sha256).cloned().ok_or_else(|| Error::refused("no such basis"))
+                },
+                &mut |new| {
+                    if step == last && sha256(new.text().as_bytes()) != offer.manifest.sha256 {
+                        return Err(Error::refused(
+                            "the bundle does not lead to the manifest that was signed",
+                        ));
+                    }
+                    cell.borrow_mut().retarget(new)
+                },
+                &mut |file, content| cell.borrow_mut().put(file, content),
+            )?;
+        }
+        self.fetch_missing(source, stage)?;
+        Ok((now, transfer))
+    }
+
+    /// Brings `stage` to the offered release file by file: for trees of which nothing is known.
+    fn fill_by_files(
+        &self,
+        source: &mut dyn Source,
+        offer: &Offer,
+        stage: &mut Stage,
+    ) -> Result<(Manifest, Transfer)> {
+        let manifest = self.fetch_manifest(source, offer, stage)?;
+        stage.retarget(&manifest)?;
+        let transfer = self.fetch_missing(source, stage)?;
+        Ok((manifest, transfer))
+    }
+
+    fn fetch_manifest(
+        &self,
+        source: &mut dyn Source,
+        offer: &Offer,
+        stage: &mut Stage,
+    ) -> Result<Manifest> {
+        let length = offer.manifest.length;
+        let mut file = self.download(source, &offer.manifest, stage, 0, length)?;
+        let mut text = Vec::new();
+        std::io::Read::read_to_end(&mut file, &mut text)
+            .map_err(|error| Error::new(Kind::Io, format!("cannot read a download: {error}")))?;
+        Manifest::parse(&text)
+    }
+
+    /// Fetches `target` whole and compares it with its signed length and hash, before anything
+    /// else looks at it.
+    fn download(
+        &self,
+        source: &mut dyn Source,
+        target: &Target,
+        stage: &mut Stage,
+        before: u64,
+        total: u64,
+    ) -> Result<fs::File> {
+        let mut into = Download {
+            file: stage.large()?.into_file(),
+            hasher: Sha256::new(),
+            length: 0,
+            limit: target.length,
+            progress: &|got| (self.progress)(before + got, total),
+        };
+        source.target(&self.settings.ring, target, 0, &mut into)?;
+        let hash: [u8; 32] = into.hasher.finalize().into();
+        if into.length != target.length || hash != target.sha256 {
+            return Err(Error::refused(format!(
+                "ring {}: {} is not the file that was signed: the source is damaged or hostile",
+                self.settings.ring, target.name
+            )));
+        }
+        let mut file = into.file;
+        file.rewind()
+            .map_err(|error| Error::new(Kind::Io, format!("cannot read a download: {error}")))?;
+        Ok(file)
+    }
+
+    /// Fetches what `stage` still lacks from the source's objects.
+    fn fetch_missing(&self, source: &mut dyn Source, stage: &mut Stage) -> Result<Transfer> {
+        let needed = stage.needed();
+        if needed.is_empty() {
+            return Ok(Transfer::Files);
+        }
+        let total: u64 = needed.iter().map(|file| file.size).sum();
+        let mut got = 0;
+        let mut whole: Vec<u8> = Vec::new();
+        let mut large: Option<(tempfile::NamedTempFile, Sha256)> = None;
+        let wanted: Vec<&File> = needed.iter().collect();
+        source.objects(&wanted, &mut |file, piece| {
+            got += piece.len() as u64;
+            (self.progress)(got, total);
+            let small = file.size <= BUNDLED_MAX;
+            if piece.is_empty() {
+                return match large.take() {
+                    None if small => stage.put(file, std::mem::take(&mut whole)),
+                    Some((content, hasher)) if hasher.clone().finalize()[..] == file.sha256 => {
+                        stage.put_large(file, content)
+                    }
+                    _ => Err(Error::refused(format!(
+                        "the content of {} is not the one that was signed",
+                        file.path
+                    ))),
+                };
+            }
+            if small {
+                whole.extend_from_slice(piece);
+                return Ok(());
+            }
+            if large.is_none() {
+                large = Some((stage.large()?, Sha256::new()));
+            }
+            if let Some((content, hasher)) = &mut large {
+                hasher.update(piece);
+                content
+                    .write_all(piece)
+                    .map_err(|error| Error::io("write", content.path(), &error))?;
+            }
+            Ok(())
+        })?;
+        Ok(Transfer::Files)
+    }
+}
+
+enum Fault {
+    /// A basis file in the active tree is not what it should be.
+    Local,
+    Error(Error),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Fault::Error(error)
+    }
+}
+
+type Basis = std::collections::HashMap<[u8; 32], Vec<u8>>;
+
+fn collect_basis(
+    header: &bundle::Header,
+    old: &Manifest,
+    stage: &std::cell::RefCell<&mut Stage>,
+    local: &std::sync::atomic::AtomicBool,
+) -> Result<Basis> {
+    let mut basis = Basis::new();
+    for &at in &header.basis {
+        let file = old
+            .files()
+            .get(at)
+            .ok_or_else(|| Error::refused("the bundle is damaged: a basis file does not exist"))?;
+        let content = stage.borrow().content(file).ok_or_else(|| {
+            local.store(true, std::sync::atomic::Ordering::Relaxed);
+            Error::refused(format!("{} on this machine is not what was signed", file.path))
+        })?;
+        basis.insert(file.sha256, content);
+    }
+    Ok(basis)
+}
+
+/// The cheapest bundles that lead from `active` to the offered release.
+fn route(offer: &Offer, active: Option<u64>) -> Option<(Transfer, Vec<&Target>)> {
+    let cost = |targets: &[&Target]| targets.iter().map(|target| target.length).sum::<u64>();
+    let to = offer.release;
+    let patch = active
+        .and_then(|from| offer.patches.get(&(from, to)))
+        .map(|target| (Transfer::Patch, vec![target]));
+    let full = offer.full.iter().filter_map(|(&from, target)| {
+        let mut targets = vec![target];
+        if from != to {
+            targets.push(offer.patches.get(&(from, to))?);
+        }
+        Some((Transfer::Full, targets))
+    });
+    patch.into_iter().chain(full).min_by_key(|(_, targets)| cost(targets))
+}
+
+fn count_files(text: &[u8]) -> u64 {
+    let lines = text.iter().filter(|byte| **byte == b'\n').count() as u64;
+    lines.saturating_sub(2)
+}
+
+/// Counts, hashes and bounds what arrives.
+struct Download<'a> {
+    file: fs::File,
+    hasher: Sha256,
+    length: u64,
+    limit: u64,
+    progress: &'a dyn Fn(u64),
+}
+
+impl Write for Download<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.length += bytes.len() as u64;
+        if self.length > self.limit {
+            return Err(std::io::Error::other("more bytes than were signed"));
+        }
+        self.hasher.update(bytes);
+        self.file.write_all(bytes)?;
+        (self.progress)(self.length);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests;

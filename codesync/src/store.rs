@@ -2,26 +2,41 @@
 //!
 //! `ROOT/releases/N/` are whole trees, `ROOT/lib` a link to the active one, `ROOT/meta/N/` what
 //! belongs to release N but not into its tree (its manifest, the loader's index, its lock),
-//! `ROOT/trust/` the TUF metadata last accepted.
+//! `ROOT/trust/` the TUF metadata last accepted, `ROOT/staging/` what is being built. A release
+//! becomes visible by renames only, so a crash leaves the old state or the new one.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    io::ErrorKind,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use crate::Result;
+pub use crate::manifest::File;
+use crate::{
+    Error, Kind, Result, disk,
+    manifest::{MANIFEST_MAX, Manifest, sha256},
+};
+
+/// Releases that stay on disk, the active one included.
+pub const KEPT: usize = 3;
 
 /// A client's root folder.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
 }
 
 /// One release on disk, complete.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     /// Its number.
     pub number: u64,
     /// Its tree (`ROOT/releases/N`).
     pub tree: PathBuf,
-    /// Its side files (`ROOT/meta/N`): `manifest.json`, `index`.
+    /// Its side files (`ROOT/meta/N`): `manifest.json`, `index`, `lock`, and `damaged` once a file
+    /// of the tree was found to differ from what was signed.
     pub meta: PathBuf,
 }
 
@@ -38,29 +53,34 @@ pub struct Staged {
     pub files: Vec<File>,
 }
 
-/// One file of a release's manifest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
-    /// Clean relative path, `/` between parts.
-    pub path: String,
-    /// SHA-256 of the content.
-    pub sha256: [u8; 32],
-    /// Bytes.
-    pub size: u64,
-    /// Mode 0755 rather than 0644.
-    pub executable: bool,
-}
-
-/// Keeps a release's tree from being removed while a job runs from it.
+/// Keeps a release's tree from being removed or changed while a job runs from it.
 #[derive(Debug)]
 pub struct Hold {
-    _lock: std::fs::File,
+    _lock: fs::File,
 }
 
 impl Store {
     /// The store under `root`, creating its folders where they are missing.
     pub fn open(root: &Path) -> Result<Self> {
+        for (name, mode) in [
+            ("", 0o755),
+            ("releases", 0o755),
+            ("meta", 0o755),
+            ("trust", 0o755),
+            ("staging", 0o700),
+            ("logs", 0o750),
+            ("var", 0o755),
+            ("key", 0o700),
+            ("tags", 0o755),
+        ] {
+            disk::make_folder(&root.join(name), mode)?;
+        }
         Ok(Self { root: root.to_owned() })
+    }
+
+    /// The store under `root`, for reading: nothing is created.
+    pub fn existing(root: &Path) -> Self {
+        Self { root: root.to_owned() }
     }
 
     /// The root folder.
@@ -68,14 +88,155 @@ impl Store {
         &self.root
     }
 
+    /// The TUF metadata last accepted.
+    pub fn trust_folder(&self) -> PathBuf {
+        self.root.join("trust")
+    }
+
+    pub(crate) fn staging(&self) -> PathBuf {
+        self.root.join("staging")
+    }
+
+    /// Where the tree of the release that was replaced last but [`KEPT`] waits to be built upon.
+    pub(crate) fn spare(&self) -> PathBuf {
+        self.staging().join("spare")
+    }
+
     /// The active release, if there is one.
     pub fn active(&self) -> Result<Option<Release>> {
-        Ok(None)
+        let link = self.root.join("lib");
+        let target = match fs::read_link(&link) {
+            Ok(target) => target,
+            // Nothing there, or a real folder that another tool left.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(Error::io("read", &link, &error)),
+        };
+        let number = target.strip_prefix("releases").ok().and_then(|n| n.to_str()?.parse().ok());
+        Ok(number.and_then(|number| self.release(number)))
+    }
+
+    /// Release `number`, if it is on disk.
+    pub fn release(&self, number: u64) -> Option<Release> {
+        let tree = self.root.join("releases").join(number.to_string());
+        let meta = self.root.join("meta").join(number.to_string());
+        (tree.is_dir() && meta.join("manifest.json").is_file()).then_some(Release {
+            number,
+            tree,
+            meta,
+        })
+    }
+
+    /// The numbers of the releases on disk, oldest first.
+    pub fn releases(&self) -> Result<Vec<u64>> {
+        let folder = self.root.join("releases");
+        let mut numbers: Vec<u64> = list(&folder)?
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .filter(|number| self.release(*number).is_some())
+            .collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// Makes `number`, which is on disk, the active release.
+    pub fn activate(&self, number: u64) -> Result<()> {
+        if self.release(number).is_none() {
+            return Err(Error::new(
+                Kind::Usage,
+                format!(
+                    "release {number} is not on this machine; its releases are {:?}",
+                    self.releases()?
+                ),
+            ));
+        }
+        let lib = self.root.join("lib");
+        if fs::symlink_metadata(&lib).is_ok_and(|metadata| metadata.is_dir()) {
+            let aside = self.root.join(format!("lib.before-{number}"));
+            fs::rename(&lib, &aside).map_err(|error| Error::io("set aside", &lib, &error))?;
+        }
+        let fail = |error: std::io::Error| Error::io("switch", &lib, &error);
+        let staged = tempfile::Builder::new().prefix("link-").tempdir_in(self.staging());
+        let link = staged.map_err(fail)?;
+        let new = link.path().join("lib");
+        symlink(format!("releases/{number}"), &new).map_err(fail)?;
+        fs::rename(&new, &lib).map_err(fail)?;
+        disk::sync_folder(&self.root)
     }
 
     /// Notes that a file of release `number` is not what was signed; the next sync repairs it.
     pub fn mark_damaged(&self, number: u64, path: &str) -> Result<()> {
-        let _ = (number, path);
+        let release = self.release(number).ok_or_else(|| {
+            Error::new(Kind::Io, format!("release {number} is no longer on this machine"))
+        })?;
+        disk::replace(&release.meta.join("damaged"), path.as_bytes(), 0o644)
+    }
+
+    /// Takes the lock under which the store is changed.
+    pub(crate) fn lock(&self, wait: Duration) -> Result<fs::File> {
+        disk::lock(&self.root.join(".sync.lock"), wait, "another sync")
+    }
+
+    /// Removes what a crash left. Call under the lock.
+    pub(crate) fn clean(&self) -> Result<()> {
+        for name in list(&self.staging())? {
+            let path = self.staging().join(&name);
+            if name == "spare" && path.join("meta/manifest.json").is_file() {
+                continue;
+            }
+            remove(&path)?;
+        }
+        for (side, other) in [("releases", "meta"), ("meta", "releases")] {
+            for name in list(&self.root.join(side))? {
+                let whole = name.parse().is_ok_and(|number| self.release(number).is_some());
+                let twin = self.root.join(other).join(&name);
+                let held = side == "meta" && twin.exists();
+                if !whole && !held {
+                    remove(&self.root.join(side).join(&name))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes `staged` visible under its number, active, and retires what is too old.
+    pub(crate) fn adopt(&self, staged: &Staged) -> Result<()> {
+        let name = staged.number.to_string();
+        for (from, to) in [(&staged.meta, "meta"), (&staged.tree, "releases")] {
+            let to = self.root.join(to).join(&name);
+            fs::rename(from, &to).map_err(|error| Error::io("rename to", &to, &error))?;
+        }
+        disk::sync_folder(&self.root.join("meta"))?;
+        disk::sync_folder(&self.root.join("releases"))?;
+        self.activate(staged.number)
+    }
+
+    /// Takes releases beyond the last [`KEPT`] out of sight: one becomes the spare, on which the
+    /// next release is built; others are removed. What a job runs from stays until it ended.
+    pub(crate) fn retire(&self, pinned: Option<u64>) -> Result<()> {
+        let active = self.active()?.map(|release| release.number);
+        let mut numbers = self.releases()?;
+        numbers.retain(|number| Some(*number) != active && Some(*number) != pinned);
+        let surplus = numbers.len().saturating_sub(KEPT - 1);
+        for number in numbers.into_iter().take(surplus).rev() {
+            let Some(release) = self.release(number) else { continue };
+            let Some(_exclusive) = release.claim()? else { continue };
+            let damaged = release.is_damaged();
+            let work = tempfile::Builder::new()
+                .prefix("old-")
+                .tempdir_in(self.staging())
+                .map_err(|error| Error::io("write in", &self.staging(), &error))?;
+            for (from, to) in [(&release.tree, "tree"), (&release.meta, "meta")] {
+                fs::rename(from, work.path().join(to))
+                    .map_err(|error| Error::io("retire", from, &error))?;
+            }
+            if !damaged && !self.spare().exists() {
+                let kept = work.keep();
+                fs::rename(&kept, self.spare())
+                    .map_err(|error| Error::io("rename", &kept, &error))?;
+            }
+        }
         Ok(())
     }
 }
@@ -83,11 +244,115 @@ impl Store {
 impl Release {
     /// Every file that was signed as part of this release.
     pub fn files(&self) -> Result<Vec<File>> {
-        Ok(Vec::new())
+        Ok(self.manifest()?.files)
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> Result<Manifest> {
+        Manifest::parse(&self.manifest_text()?)
+    }
+
+    pub(crate) fn manifest_text(&self) -> Result<Vec<u8>> {
+        let path = self.meta.join("manifest.json");
+        disk::read_bounded(&path, MANIFEST_MAX)?
+            .ok_or_else(|| Error::io("read", &path, &ErrorKind::NotFound.into()))
     }
 
     /// Keeps this release's tree in place until the hold is dropped.
     pub fn hold(&self) -> Result<Hold> {
-        Err(crate::Error::new(crate::Kind::Io, "stub"))
+        let lock = self.lock_file()?;
+        lock.lock_shared().map_err(|error| Error::io("lock", &self.meta, &error))?;
+        // It may have been retired while we waited.
+        if !self.tree.is_dir() {
+            return Err(Error::new(
+                Kind::Busy,
+                format!("release {} was just replaced; try again", self.number),
+            ));
+        }
+        Ok(Hold { _lock: lock })
+    }
+
+    /// Whether a file was found to differ from what was signed.
+    pub fn is_damaged(&self) -> bool {
+        self.meta.join("damaged").exists()
+    }
+
+    /// Compares every file with what was signed: the paths that differ, are missing, or should not
+    /// be there.
+    pub fn verify(&self) -> Result<Vec<String>> {
+        let manifest = self.manifest()?;
+        let mut wrong: Vec<String> = manifest
+            .files()
+            .iter()
+            .filter(|file| !is_intact(&self.tree, file))
+            .map(|file| file.path.clone())
+            .collect();
+        crate::stage::walk(&self.tree, "", &mut |path, kind| {
+            if kind != crate::stage::Entry::Folder && manifest.get(path).is_none() {
+                wrong.push(path.to_owned());
+            }
+            Ok(())
+        })?;
+        wrong.sort_unstable();
+        wrong.dedup();
+        Ok(wrong)
+    }
+
+    /// The exclusive lock, or `None` while somebody holds the release.
+    fn claim(&self) -> Result<Option<fs::File>> {
+        let lock = self.lock_file()?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(lock)),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(Error::io("lock", &self.meta, &error)),
+        }
+    }
+
+    fn lock_file(&self) -> Result<fs::File> {
+        let path = self.meta.join("lock");
+        fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|error| Error::io("open", &path, &error))
+    }
+}
+
+/// Whether `file` is in `tree` with the signed content and mode.
+pub(crate) fn is_intact(tree: &Path, file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let path = tree.join(&file.path);
+    let mode = if file.executable { 0o755 } else { 0o644 };
+    let plain = fs::symlink_metadata(&path)
+        .is_ok_and(|m| m.is_file() && m.len() == file.size && m.mode() & 0o7777 == mode);
+    plain && read_intact(tree, file).is_some()
+}
+
+/// The content of `file` in `tree`, if it is the signed one.
+pub(crate) fn read_intact(tree: &Path, file: &File) -> Option<Vec<u8>> {
+    let bytes = disk::read_bounded(&tree.join(&file.path), file.size).ok()??;
+    (bytes.len() as u64 == file.size && sha256(&bytes) == file.sha256).then_some(bytes)
+}
+
+fn list(folder: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("read", folder, &error)),
+    };
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+}
+
+/// Removes a file, a link or a whole folder; links are not followed.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("remove", path, &error)),
+        _ => Ok(()),
     }
 }

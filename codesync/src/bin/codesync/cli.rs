@@ -1,0 +1,140 @@
+//! The command line (contract.md).
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Publishes a signed code library and hands it out to machines.
+#[derive(Debug, Parser)]
+#[command(
+    name = "codesync",
+    version,
+    propagate_version = true,
+    after_help = "\
+Example, from nothing to a first release:
+  codesync init --library /srv/codesync --keys ~/codesync-keys
+  codesync publish --library /srv/codesync --keys ~/codesync-keys --tree ./code --note 'first'
+
+Exit codes: 0 done, 1 failed, 2 usage, 75 busy, 76 refused, 77 not permitted, 78 configuration."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+pub struct LibraryOption {
+    /// The library's folder
+    #[arg(long, env = "CODESYNC_LIBRARY", value_name = "DIR")]
+    pub library: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct KeysOption {
+    /// The folder of the private keys; keep it away from the server
+    #[arg(long, env = "CODESYNC_KEYS", value_name = "DIR")]
+    pub keys: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new library and its keys
+    #[command(
+        after_help = "Example: codesync init --library /srv/codesync --keys ~/codesync-keys --ring canary --ring stable"
+    )]
+    Init {
+        #[command(flatten)]
+        library: LibraryOption,
+        #[command(flatten)]
+        keys: KeysOption,
+        /// A ring; repeat for more [default: stable]
+        #[arg(long = "ring", value_name = "NAME")]
+        rings: Vec<String>,
+        /// How many root keys to make
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        root_keys: u32,
+        /// How many of them must sign a new root
+        #[arg(long, value_name = "T", default_value_t = 1)]
+        root_threshold: u32,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Publish a tree as the next release of a ring
+    #[command(
+        after_help = "Example: codesync publish --library /srv/codesync --keys ~/codesync-keys --tree ./code --note 'faster updates'"
+    )]
+    Publish {
+        #[command(flatten)]
+        library: LibraryOption,
+        #[command(flatten)]
+        keys: KeysOption,
+        /// The tree: modules/, scripts/, conf/ …
+        #[arg(long, value_name = "DIR")]
+        tree: PathBuf,
+        /// The ring
+        #[arg(long, value_name = "NAME", default_value = "stable")]
+        ring: String,
+        /// What this release is for; signed with it
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        note: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sign timestamp and snapshot anew; run it daily from a timer
+    #[command(
+        after_help = "Example: codesync refresh --library /srv/codesync --keys /etc/codesync/keys"
+    )]
+    Refresh {
+        #[command(flatten)]
+        library: LibraryOption,
+        #[command(flatten)]
+        keys: KeysOption,
+        /// A ring; repeat for more [default: all]
+        #[arg(long, value_name = "NAME")]
+        ring: Vec<String>,
+        /// Days until clients call the library stale
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(i64).range(0..=3650))]
+        expires_in: Option<i64>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the releases of a ring, newest first
+    #[command(after_help = "Example: codesync log --library /srv/codesync --limit 5")]
+    Log {
+        #[command(flatten)]
+        library: LibraryOption,
+        /// The ring
+        #[arg(long, value_name = "NAME", default_value = "stable")]
+        ring: String,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u64,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one release: what it is, what travels, and its files
+    #[command(after_help = "Example: codesync show --library /srv/codesync 12")]
+    Show {
+        #[command(flatten)]
+        library: LibraryOption,
+        /// The ring
+        #[arg(long, value_name = "NAME", default_value = "stable")]
+        ring: String,
+        /// The release [default: the newest]
+        #[arg(value_name = "N")]
+        release: Option<u64>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hand the library out on stdin and stdout; started by sshd
+    #[command(after_help = "Example, as a forced command: see docs/server.md")]
+    Serve {
+        #[command(flatten)]
+        library: LibraryOption,
+    },
+}

@@ -1,0 +1,93 @@
+//! `codesync`: publishes a signed code library and hands it out.
+
+mod cli;
+mod report;
+
+use std::{io::Write, process::ExitCode};
+
+use clap::Parser;
+use codesync::{
+    Error, Kind, Result,
+    library::Library,
+    publish::{self, Lifetimes},
+    serve,
+    sign::Keys,
+};
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "codesync: {error}");
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let now = chrono::Utc::now();
+    match command {
+        Command::Init { library, keys, rings, root_keys, root_threshold, json } => {
+            let keys = Keys::new(&keys.keys);
+            let rings = if rings.is_empty() { vec!["stable".to_owned()] } else { rings };
+            publish::init(&library.library, &keys, &rings, (root_keys, root_threshold), now)?;
+            report::init(&library.library, &keys, &rings, json)
+        }
+        Command::Publish { library, keys, tree, ring, note, json } => {
+            let library = Library::open(&library.library)?;
+            let keys = Keys::new(&keys.keys);
+            let began = std::time::Instant::now();
+            let done =
+                publish::publish(&library, &keys, &tree, &ring, &note, Lifetimes::default(), now)?;
+            report::published(&done, began.elapsed(), json)
+        }
+        Command::Refresh { library, keys, ring, expires_in, json } => {
+            let library = Library::open(&library.library)?;
+            let keys = Keys::new(&keys.keys);
+            let mut lifetimes = Lifetimes::default();
+            if let Some(days) = expires_in {
+                lifetimes.timestamp = days;
+            }
+            let rings = if ring.is_empty() { library.rings()? } else { ring };
+            let mut done = Vec::new();
+            for ring in &rings {
+                // Named by nobody, an empty ring is nothing to complain about.
+                if library.versions(ring)?.targets == 0 && rings.len() > 1 {
+                    continue;
+                }
+                let versions = publish::refresh(&library, &keys, ring, lifetimes, now)?;
+                done.push((ring.clone(), versions));
+            }
+            report::refreshed(&done, now + chrono::TimeDelta::days(lifetimes.timestamp), json)
+        }
+        Command::Log { library, ring, limit, json } => {
+            report::log(&Library::open(&library.library)?, &ring, limit, json)
+        }
+        Command::Show { library, ring, release, json } => {
+            report::show(&Library::open(&library.library)?, &ring, release, json)
+        }
+        Command::Serve { library } => serve_stdio(&Library::open(&library.library)?),
+    }
+}
+
+fn serve_stdio(library: &Library) -> Result<()> {
+    let ends = |error: std::io::Error| {
+        Error::new(Kind::Io, format!("stdin and stdout cannot be used: {error}"))
+    };
+    // Not std's own handles, which buffer by line.
+    let clone = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(std::fs::File::from);
+    let stdin = clone(std::os::fd::AsFd::as_fd(&std::io::stdin())).map_err(ends)?;
+    let stdout = clone(std::os::fd::AsFd::as_fd(&std::io::stdout())).map_err(ends)?;
+    let mut reader = serve::Pipe::new(stdin, serve::SILENCE).map_err(ends)?;
+    let mut writer = serve::Pipe::new(stdout, serve::SILENCE).map_err(ends)?;
+    serve::serve(library, &mut reader, &mut writer)
+}

@@ -1,0 +1,358 @@
+//! Bundles: what turns one manifest and its contents into another's (docs/format.md).
+//!
+//! A full bundle is a patch from the empty manifest, so there is one coder and one decoder.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    io::{self, BufRead, Read, Write},
+};
+
+use zstd::{stream::read::Decoder, stream::write::Encoder};
+
+use crate::{
+    Error, Result,
+    manifest::{BUNDLED_MAX, File, MANIFEST_MAX, Manifest},
+};
+
+const SKIPPABLE: u32 = 0x184D_2A5C;
+const MAGIC: &[u8; 5] = b"LDIB\x01";
+const HEADER_MAX: u32 = 64 << 20;
+const RAW_MAX: u64 = 4 << 30;
+const BASIS_MAX: u64 = 1 << 30;
+const EXECUTABLE: u8 = 1;
+const NEW_PATH: u8 = 2;
+
+/// What stands before the compressed part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Release of the basis; 0 is the empty manifest.
+    pub from: u64,
+    /// Release that results.
+    pub to: u64,
+    /// Bytes of the decompressed part.
+    pub raw: u64,
+    /// Positions of the basis files in the old manifest, ascending.
+    pub basis: Vec<usize>,
+}
+
+/// Gives the content of a file.
+pub type Content<'a> = dyn Fn(&File) -> Result<Vec<u8>> + Sync + 'a;
+
+/// Writes the bundle that leads from `old` (release `from`) to `new` (release `to`).
+///
+/// `level` is zstd's. Memory: the basis, and zstd's window.
+pub fn encode(
+    (from, old): (u64, &Manifest),
+    (to, new): (u64, &Manifest),
+    content: &Content<'_>,
+    level: i32,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let carried = new.carried(old);
+    let edits = edits(old, new);
+    let raw = edits.len() as u64 + carried.iter().map(|file| file.size).sum::<u64>();
+    if raw > RAW_MAX {
+        return Err(Error::refused(format!(
+            "release {to} changes {raw} bytes at once; a bundle holds at most {RAW_MAX}: publish in smaller steps"
+        )));
+    }
+    let basis = choose_basis(old, &carried);
+    let mut prefix = Vec::new();
+    for &at in &basis {
+        prefix.extend_from_slice(&content(&old.files[at])?);
+    }
+    let failed = |error: io::Error| Error::refused(format!("cannot write a bundle: {error}"));
+
+    let mut header = MAGIC.to_vec();
+    for value in [from, to, raw] {
+        put_varint(&mut header, value);
+    }
+    put_positions(&mut header, &basis);
+    let length = u32::try_from(header.len()).map_err(|_| Error::refused("too many basis files"))?;
+    let mut frame = SKIPPABLE.to_le_bytes().to_vec();
+    frame.extend_from_slice(&length.to_le_bytes());
+    frame.extend_from_slice(&header);
+    out.write_all(&frame).map_err(failed)?;
+
+    let mut encoder = Encoder::with_ref_prefix(out, level, &prefix).map_err(failed)?;
+    // The window must reach back over everything, basis included, or the prefix is lost.
+    let reach = (raw + prefix.len() as u64).next_power_of_two().trailing_zeros().clamp(10, 30);
+    encoder.set_pledged_src_size(Some(raw)).map_err(failed)?;
+    encoder.window_log(reach).map_err(failed)?;
+    encoder.long_distance_matching(reach >= 23).map_err(failed)?;
+    encoder.include_checksum(false).map_err(failed)?;
+    if raw > 8 << 20 {
+        encoder.multithread(2).map_err(failed)?;
+    }
+    encoder.write_all(&edits).map_err(failed)?;
+    for file in carried {
+        encoder.write_all(&content(file)?).map_err(failed)?;
+    }
+    encoder.finish().map_err(failed)?;
+    Ok(())
+}
+
+/// Old files that resemble the carried ones: the former version of the same path, or else a file
+/// of the same name, or else a neighbour of the same kind.
+fn choose_basis(old: &Manifest, carried: &[&File]) -> Vec<usize> {
+    if old.files.is_empty() {
+        return Vec::new();
+    }
+    let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let mut by_name: HashMap<String, usize> = HashMap::new();
+    let mut chosen = BTreeSet::new();
+    let mut size = 0;
+    for file in carried {
+        let at = match old.files.binary_search_by(|other| other.path.cmp(&file.path)) {
+            Ok(at) => Some(at),
+            Err(next) => {
+                if by_name.is_empty() {
+                    by_name =
+                        old.files.iter().enumerate().map(|(at, f)| (name(&f.path), at)).collect();
+                }
+                by_name.get(&name(&file.path)).copied().or_else(|| {
+                    [next.checked_sub(1), Some(next)].into_iter().flatten().find(|&at| {
+                        old.files.get(at).is_some_and(|other| kind(&other.path) == kind(&file.path))
+                    })
+                })
+            }
+        };
+        if let Some(at) = at
+            && old.files[at].size <= BUNDLED_MAX
+            && size + old.files[at].size <= BASIS_MAX
+            && chosen.insert(at)
+        {
+            size += old.files[at].size;
+        }
+    }
+    chosen.into_iter().collect()
+}
+
+/// Folder and extension: files that agree in both tend to share text.
+fn kind(path: &str) -> (&str, Option<&str>) {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    (folder, name.rsplit_once('.').map(|(_, extension)| extension))
+}
+
+fn edits(old: &Manifest, new: &Manifest) -> Vec<u8> {
+    let position =
+        |path: &str| old.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok();
+    let removed: Vec<usize> = old
+        .files
+        .iter()
+        .enumerate()
+        .filter(|(_, file)| new.get(&file.path).is_none())
+        .map(|(at, _)| at)
+        .collect();
+    let changed = new.differing(old);
+    let mut bytes = Vec::new();
+    put_positions(&mut bytes, &removed);
+    put_varint(&mut bytes, changed.len() as u64);
+    for file in changed {
+        let mode = if file.executable { EXECUTABLE } else { 0 };
+        match position(&file.path) {
+            Some(at) => {
+                bytes.push(mode);
+                put_varint(&mut bytes, at as u64);
+            }
+            None => {
+                bytes.push(mode | NEW_PATH);
+                put_varint(&mut bytes, file.path.len() as u64);
+                bytes.extend_from_slice(file.path.as_bytes());
+            }
+        }
+        put_varint(&mut bytes, file.size);
+        bytes.extend_from_slice(&file.sha256);
+    }
+    bytes
+}
+
+/// Reads the header, leaving `reader` at the compressed part.
+pub fn read_header(reader: &mut impl Read) -> Result<Header> {
+    let mut start = [0; 8];
+    reader.read_exact(&mut start).map_err(damaged)?;
+    let [m0, m1, m2, m3, l0, l1, l2, l3] = start;
+    let length = u32::from_le_bytes([l0, l1, l2, l3]);
+    if u32::from_le_bytes([m0, m1, m2, m3]) != SKIPPABLE || length > HEADER_MAX {
+        return Err(Error::refused("the bundle is damaged: it does not begin as a bundle"));
+    }
+    let mut bytes = Vec::new();
+    reader.take(u64::from(length)).read_to_end(&mut bytes).map_err(damaged)?;
+    let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
+        return Err(Error::refused(
+            "the bundle has an unknown version; this version knows version 1: update ldi",
+        ));
+    };
+    let from = get_varint(&mut rest)?;
+    let to = get_varint(&mut rest)?;
+    let raw = get_varint(&mut rest)?;
+    let basis = get_positions(&mut rest)?;
+    if raw > RAW_MAX || !rest.is_empty() || bytes.len() as u64 != u64::from(length) {
+        return Err(Error::refused("the bundle is damaged: its header is not whole"));
+    }
+    Ok(Header { from, to, raw, basis })
+}
+
+/// Decodes what follows `header`.
+///
+/// `basis` gives contents of `old`'s files, already verified. `accept` sees the new manifest before
+/// any content and may refuse it. `sink` then gets each carried content; it must compare the hash.
+pub fn decode(
+    header: &Header,
+    reader: impl BufRead,
+    old: &Manifest,
+    basis: &Content<'_>,
+    accept: &mut dyn FnMut(&Manifest) -> Result<()>,
+    sink: &mut dyn FnMut(&File, Vec<u8>) -> Result<()>,
+) -> Result<Manifest> {
+    let mut prefix = Vec::new();
+    for &at in &header.basis {
+        let file = old
+            .files
+            .get(at)
+            .ok_or_else(|| Error::refused("the bundle is damaged: a basis file does not exist"))?;
+        if prefix.len() as u64 + file.size > BASIS_MAX {
+            return Err(Error::refused("the bundle is damaged: its basis is too large"));
+        }
+        prefix.extend_from_slice(&basis(file)?);
+    }
+    let mut decoder = Decoder::with_ref_prefix(reader, &prefix).map_err(damaged)?.single_frame();
+    decoder.window_log_max(30).map_err(damaged)?;
+    let mut raw = io::BufReader::with_capacity(256 << 10, decoder.take(header.raw));
+
+    let new = read_edits(&mut raw, old)?;
+    accept(&new)?;
+    for file in new.carried(old) {
+        let mut content = Vec::new();
+        (&mut raw).take(file.size).read_to_end(&mut content).map_err(damaged)?;
+        sink(file, content)?;
+    }
+    if !raw.fill_buf().map_err(damaged)?.is_empty() {
+        return Err(Error::refused("the bundle is damaged: something follows its last content"));
+    }
+    Ok(new)
+}
+
+fn read_edits(raw: &mut impl BufRead, old: &Manifest) -> Result<Manifest> {
+    let bad = |what: &str| Error::refused(format!("the bundle is damaged: {what}"));
+    let removed: BTreeSet<usize> = read_positions(raw)?.into_iter().collect();
+    let count = read_varint(raw)?;
+    let mut edited: HashMap<usize, File> = HashMap::new();
+    let mut added: Vec<File> = Vec::new();
+    for _ in 0..count {
+        let mut kind = [0];
+        raw.read_exact(&mut kind).map_err(damaged)?;
+        let [kind] = kind;
+        let position_or_length = usize::try_from(read_varint(raw)?).map_err(|_| bad("a number"))?;
+        let path = if kind & NEW_PATH == 0 {
+            let file = old.files.get(position_or_length).ok_or_else(|| bad("a position"))?;
+            file.path.clone()
+        } else {
+            let mut path = Vec::new();
+            raw.take(position_or_length.min(2048) as u64)
+                .read_to_end(&mut path)
+                .map_err(damaged)?;
+            String::from_utf8(path).map_err(|_| bad("a path is not UTF-8"))?
+        };
+        let size = read_varint(raw)?;
+        let mut sha256 = [0; 32];
+        raw.read_exact(&mut sha256).map_err(damaged)?;
+        let file = File { path, sha256, size, executable: kind & EXECUTABLE != 0 };
+        if kind & NEW_PATH == 0 {
+            edited.insert(position_or_length, file);
+        } else {
+            added.push(file);
+        }
+        if (edited.len() + added.len()) as u64 > MANIFEST_MAX / 100 {
+            return Err(bad("it lists too many files"));
+        }
+    }
+    let mut files = Vec::with_capacity(old.files.len() + added.len());
+    let mut added = added.into_iter().peekable();
+    for (at, file) in old.files.iter().enumerate() {
+        if removed.contains(&at) {
+            continue;
+        }
+        while let Some(new) = added.next_if(|new| new.path < file.path) {
+            files.push(new);
+        }
+        files.push(edited.remove(&at).unwrap_or_else(|| file.clone()));
+    }
+    files.extend(added);
+    Manifest::new(files)
+}
+
+// By value, as `map_err` hands it over.
+#[allow(clippy::needless_pass_by_value)]
+fn damaged(error: io::Error) -> Error {
+    Error::refused(format!("the bundle is damaged: {error}"))
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    loop {
+        // Masked to seven bits.
+        #[allow(clippy::cast_possible_truncation)]
+        let low = (value & 0x7f) as u8;
+        value >>= 7;
+        if value == 0 {
+            out.push(low);
+            return;
+        }
+        out.push(low | 0x80);
+    }
+}
+
+fn put_positions(out: &mut Vec<u8>, positions: &[usize]) {
+    put_varint(out, positions.len() as u64);
+    let mut last = 0;
+    for &at in positions {
+        put_varint(out, (at - last) as u64);
+        last = at;
+    }
+}
+
+fn get_varint(bytes: &mut &[u8]) -> Result<u64> {
+    read_varint(bytes)
+}
+
+fn get_positions(bytes: &mut &[u8]) -> Result<Vec<usize>> {
+    read_positions(bytes)
+}
+
+fn read_varint(reader: &mut impl Read) -> Result<u64> {
+    let mut value = 0_u64;
+    for shift in (0..70).step_by(7) {
+        let mut byte = [0];
+        reader.read_exact(&mut byte).map_err(damaged)?;
+        let [byte] = byte;
+        let bits = u64::from(byte & 0x7f);
+        if shift == 63 && bits > 1 {
+            break;
+        }
+        value |= bits << shift;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(Error::refused("the bundle is damaged: a number is too long"))
+}
+
+/// Strictly ascending positions; the capacity grows with what really arrives.
+fn read_positions(reader: &mut impl Read) -> Result<Vec<usize>> {
+    let bad = || Error::refused("the bundle is damaged: positions are out of order");
+    let count = read_varint(reader)?;
+    let mut positions = Vec::new();
+    let mut last = 0_usize;
+    for index in 0..count {
+        let step = usize::try_from(read_varint(reader)?).map_err(|_| bad())?;
+        if index > 0 && step == 0 {
+            return Err(bad());
+        }
+        last = last.checked_add(step).ok_or_else(bad)?;
+        positions.push(last);
+    }
+    Ok(positions)
+}
+
+#[cfg(test)]
+mod tests;

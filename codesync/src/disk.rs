@@ -1,0 +1,109 @@
+//! Writing to disk so that a crash leaves the old file or the new one, never half of either.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+
+use crate::{Error, Kind, Result};
+
+/// Replaces `path` by `bytes` with `mode`: a new file beside it, synced, renamed, folder synced.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let fail = |error: &std::io::Error| Error::io("write", path, error);
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .permissions(fs::Permissions::from_mode(mode))
+        .tempfile_in(folder)
+        .map_err(|error| fail(&error))?;
+    file.as_file_mut().write_all(bytes).map_err(|error| fail(&error))?;
+    // The umask may have taken bits away.
+    file.as_file()
+        .set_permissions(fs::Permissions::from_mode(mode))
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(|error| fail(&error))?;
+    file.persist(path).map_err(|error| fail(&error.error))?;
+    sync_folder(folder)
+}
+
+/// Makes renames and removals in `folder` survive a power cut.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| Error::io("sync", folder, &error))
+}
+
+/// Writes out everything that was written to the file system of `folder`: for many small files
+/// this costs one pass where a sync of each would cost thousands.
+pub fn sync_everything(folder: &Path) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        let file = File::open(folder).map_err(|error| Error::io("open", folder, &error))?;
+        nix::unistd::syncfs(&file).map_err(|error| Error::io("sync", folder, &error.into()))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        nix::unistd::sync();
+        sync_folder(folder)
+    }
+}
+
+/// Creates `path` and what is missing above it.
+pub fn make_folder(path: &Path, mode: u32) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(path)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+        .map_err(|error| Error::io("create", path, &error))
+}
+
+/// Reads a file of at most `limit` bytes; `None` when it does not exist.
+pub fn read_bounded(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    use std::io::Read as _;
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("read", path, &error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::io("read", path, &error))?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::new(
+            Kind::Io,
+            format!("{} is longer than {limit} bytes, which it must not be", path.display()),
+        ));
+    }
+    Ok(Some(bytes))
+}
+
+/// Takes the lock file at `path`, waiting at most `wait`; busy after that. Released on drop.
+pub fn lock(path: &Path, wait: std::time::Duration, what: &str) -> Result<File> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| Error::io("open", path, &error))?;
+    let deadline = std::time::Instant::now() + wait;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::WouldBlock) if std::time::Instant::now() < deadline => {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(Error::new(
+                    Kind::Busy,
+                    format!("{what} is already running (it holds {}); try again", path.display()),
+                ));
+            }
+            Err(fs::TryLockError::Error(error)) => return Err(Error::io("lock", path, &error)),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Names: which paths a tree may hold, and what rings may be called.
+//!
+//! Publisher and client both check here, each for itself.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::{Error, Kind, Result};
+
+const PATH_MAX: usize = 1024;
+const PART_MAX: usize = 255;
+
+/// Says why `path` may not be in a library; `None` when it may.
+pub fn path_fault(path: &str) -> Option<&'static str> {
+    if path.is_empty() {
+        return Some("it is empty");
+    }
+    if path.len() > PATH_MAX {
+        return Some("it is longer than 1,024 bytes");
+    }
+    if path.starts_with('/') {
+        return Some("it is absolute");
+    }
+    for (index, part) in path.split('/').enumerate() {
+        let fault = match part {
+            "" => Some("it has an empty part"),
+            "." | ".." => Some("it has a part `.` or `..`"),
+            _ if part.len() > PART_MAX => Some("it has a part of more than 255 bytes"),
+            _ if index == 0 && part.eq_ignore_ascii_case(".git") => Some("it begins with .git"),
+            _ if part.starts_with('-') => Some("a part of it begins with `-`"),
+            _ => None,
+        };
+        if fault.is_some() {
+            return fault;
+        }
+    }
+    if path.chars().any(char::is_control) {
+        return Some("it has a control character");
+    }
+    if path.contains('\\') {
+        return Some("it has a backslash");
+    }
+    None
+}
+
+/// Checks what no single path shows: order, twins, twins by case, and files that are also folders.
+/// `paths` must come sorted by bytes.
+pub fn check_set<'a>(paths: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut folded: HashMap<String, &str> = HashMap::new();
+    let mut folders: HashSet<String> = HashSet::new();
+    let mut last: Option<&str> = None;
+    let mut last_folder = "";
+    for path in paths {
+        if let Some(fault) = path_fault(path) {
+            return Err(refuse(path, fault));
+        }
+        if last.is_some_and(|last| last >= path) {
+            return Err(refuse(path, "it is listed twice or out of order"));
+        }
+        if let Some(twin) = folded.insert(path.to_lowercase(), path) {
+            return Err(refuse(path, &format!("it differs only by case from {twin:?}")));
+        }
+        // A sorted list repeats its folders; only a new one needs its ancestors noted.
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        if folder != last_folder {
+            for (at, _) in path.match_indices('/') {
+                folders.insert(path[..at].to_lowercase());
+            }
+            last_folder = folder;
+        }
+        last = Some(path);
+    }
+    if let Some(path) = folders.iter().find_map(|folder| folded.get(folder)) {
+        return Err(refuse(path, "another path uses it as a folder"));
+    }
+    Ok(())
+}
+
+fn refuse(path: &str, fault: &str) -> Error {
+    Error::refused(format!("the path {path:?} may not be in a library: {fault}"))
+}
+
+/// Checks a ring's name: 1 to 64 of `a-z A-Z 0-9 . _ -`, not beginning with `.` or `-`.
+pub fn check_ring(name: &str) -> Result<()> {
+    let clean = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if name.is_empty() || name.len() > 64 || !clean || name.starts_with(['.', '-']) {
+        return Err(Error::new(
+            Kind::Usage,
+            format!(
+                "{name:?} is not a ring name: use 1 to 64 letters, digits, `.`, `_` or `-`, not first a `.` or `-`"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether `name` can be a file of a ring's `targets/`: `<sha256>.<target>`.
+pub fn is_target_file(name: &str) -> bool {
+    match name.split_once('.') {
+        Some((hash, rest)) => {
+            is_sha256(hash)
+                && (1..=128).contains(&rest.len())
+                && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b))
+                && !rest.starts_with('.')
+        }
+        None => false,
+    }
+}
+
+/// Whether `text` is a SHA-256 in lower-case hex.
+pub fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_paths_are_named() {
+        for path in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "a/../b",
+            "a//b",
+            "a/",
+            "./a",
+            ".git/config",
+            ".GIT/x",
+            "-rf",
+            "a/-b",
+            "a\0b",
+            "a\nb",
+            "a\\b",
+        ] {
+            assert!(path_fault(path).is_some(), "{path:?}");
+        }
+        assert!(path_fault(&"a".repeat(256)).is_some());
+        assert!(path_fault(&"ab/".repeat(400)).is_some());
+        for path in ["a", "modules/ä ö.sh", ".hidden", "a/.git/x", "x-y", "a/b..c"] {
+            assert_eq!(path_fault(path), None, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn sets_are_checked_as_a_whole() {
+        assert!(check_set(["a", "b/c", "b/d"].into_iter()).is_ok());
+        for set in
+            [vec!["b", "a"], vec!["a", "a"], vec!["A", "a"], vec!["a", "a/b"], vec!["A/x", "a"]]
+        {
+            let mut sorted = set.clone();
+            if set != ["b", "a"] {
+                sorted.sort_unstable();
+            }
+            assert!(check_set(sorted.into_iter()).is_err(), "{set:?}");
+        }
+    }
+
+    #[test]
+    fn target_files() {
+        let hash = "a".repeat(64);
+        assert!(is_target_file(&format!("{hash}.9-10.patch.zst")));
+        assert!(is_target_file(&format!("{hash}.manifest")));
+        for name in ["", "x.manifest", "../a", &format!("{hash}./x"), &format!("{hash}..x"), &hash]
+        {
+            assert!(!is_target_file(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! Making releases: scan, store, bundle, sign, and only then let them be seen.
+
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    Error, Kind, Result, bundle, disk,
+    library::{Library, Published},
+    manifest::{Manifest, sha256},
+    name,
+    sign::{Key, Keys, Role, envelope},
+    trust::Versions,
+};
+
+mod export;
+mod scan;
+
+pub use scan::scan;
+
+/// Patches lead to a release from this many before it.
+pub const PATCHES: u64 = 8;
+
+/// How long each role's metadata is valid.
+#[derive(Debug, Clone, Copy)]
+pub struct Lifetimes {
+    /// Days of root.
+    pub root: i64,
+    /// Days of targets.
+    pub targets: i64,
+    /// Days of snapshot.
+    pub snapshot: i64,
+    /// Days of timestamp.
+    pub timestamp: i64,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self { root: 365, targets: 365, snapshot: 90, timestamp: 14 }
+    }
+}
+
+/// What a publication did: `publish --json` of contract.md.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The ring.
+    pub ring: String,
+    /// The release that is newest now.
+    pub release: u64,
+    /// Files in it.
+    pub files: usize,
+    /// Files that were added, changed or removed since the release before.
+    pub changed: usize,
+    /// Bytes of the patch from the release before, or of the full bundle when there is none.
+    pub bytes: u64,
+    /// The publisher's words.
+    pub note: String,
+    /// When the root expires.
+    pub root_expires: String,
+    /// When this release's metadata expires.
+    pub targets_expires: String,
+}
+
+fn stamp(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+fn after(now: DateTime<Utc>, days: i64) -> String {
+    stamp(now + chrono::TimeDelta::days(days))
+}
+
+/// Makes a library with `rings`, and its keys where they are missing: `root_keys` root keys, of
+/// which `root_threshold` must sign.
+pub fn init(
+    folder: &Path,
+    keys: &Keys,
+    rings: &[String],
+    (root_keys, root_threshold): (u32, u32),
+    now: DateTime<Utc>,
+) -> Result<()> {
+    for ring in rings {
+        name::check_ring(ring)?;
+    }
+    if root_threshold == 0 || root_threshold > root_keys || root_keys > 32 {
+        return Err(Error::new(
+            Kind::Usage,
+            format!(
+                "{root_threshold} of {root_keys} root keys cannot sign: the threshold must be from 1 to the number of keys (at most 32)"
+            ),
+        ));
+    }
+    disk::make_folder(folder, 0o755)?;
+    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(Error::new(
+            Kind::Usage,
+            format!("{} is not empty; a library begins in a new or empty folder", folder.display()),
+        ));
+    }
+    disk::make_folder(keys.folder(), 0o700)?;
+    if keys.folder().join("root.json").exists() {
+        return Err(Error::new(
+            Kind::Usage,
+            format!(
+                "{} already holds keys of a library; name another folder with --keys",
+                keys.folder().display()
+            ),
+        ));
+    }
+    let roots = (1..=root_keys)
+        .map(|index| Key::create(&keys.path(&format!("root-{index}"))))
+        .collect::<Result<Vec<_>>>()?;
+    let online = [Role::Targets, Role::Snapshot, Role::Timestamp]
+        .into_iter()
+        .map(|role| Ok((role, Key::create(&keys.path(&role.to_string()))?)))
+        .collect::<Result<Vec<_>>>()?;
+
+    let mut public = Map::new();
+    let mut roles = Map::new();
+    for key in &roots {
+        public.insert(key.id().to_owned(), key.public());
+    }
+    let ids: Vec<&str> = roots.iter().map(Key::id).collect();
+    roles.insert("root".into(), json!({"keyids": ids, "threshold": root_threshold}));
+    for (role, key) in &online {
+        public.insert(key.id().to_owned(), key.public());
+        roles.insert(role.to_string(), json!({"keyids": [key.id()], "threshold": 1}));
+    }
+    let signed = json!({
+        "_type": "root", "spec_version": "1.0.0", "version": 1, "consistent_snapshot": true,
+        "expires": after(now, Lifetimes::default().root), "keys": public, "roles": roles,
+    });
+    let root = envelope(&signed, &roots.iter().collect::<Vec<_>>())?;
+    disk::replace(&keys.folder().join("root.json"), &root, 0o644)?;
+    disk::make_folder(&folder.join("objects"), 0o755)?;
+    disk::make_folder(&folder.join("export"), 0o755)?;
+    for ring in rings {
+        let ring = folder.join("rings").join(ring);
+        disk::make_folder(&ring.join("targets"), 0o755)?;
+        disk::replace(&ring.join("1.root.json"), &root, 0o644)?;
+    }
+    Ok(())
+}
+
+/// Publishes `tree` as the next release of `ring`.
+///
+/// A tree that equals the newest release makes no new one: only the timestamp is signed anew.
+pub fn publish(
+    library: &Library,
+    keys: &Keys,
+    tree: &Path,
+    ring: &str,
+    note: &str,
+    lifetimes: Lifetimes,
+    now: DateTime<Utc>,
+) -> Result<Report> {
+    if note.len() > 4096 {
+        return Err(Error::new(Kind::Usage, "the note is longer than 4,096 bytes; shorten it"));
+    }
+    library.ring(ring)?;
+    let _lock = lock(library)?;
+    let targets_key = keys.role(Role::Targets)?;
+    let manifest = scan(tree, library)?;
+    let versions = library.versions(ring)?;
+    let former = match versions.targets {
+        0 => None,
+        number => library.published(ring, number)?,
+    };
+    let old = match &former {
+        Some(former) => library.manifest(ring, former)?,
+        None => Manifest::default(),
+    };
+    let changed = manifest.differing(&old).len()
+        + old.files().iter().filter(|file| manifest.get(&file.path).is_none()).count();
+    let root_expires = root_expires(library, ring)?;
+    if let Some(former) = former.as_ref().filter(|_| changed == 0) {
+        sign_online(library, keys, ring, versions, versions.targets, lifetimes, now)?;
+        return Ok(Report {
+            ring: ring.to_owned(),
+            release: versions.targets,
+            files: manifest.files().len(),
+            changed: 0,
+            bytes: 0,
+            note: former.signed["note"].as_str().unwrap_or_default().to_owned(),
+            root_expires,
+            targets_expires: former.signed["expires"].as_str().unwrap_or_default().to_owned(),
+        });
+    }
+
+    // Contents first, then what points to them.
+    disk::sync_everything(library.folder())?;
+    let release = versions.targets + 1;
+    let (targets, bytes) = store_targets(library, ring, release, &manifest, former.as_ref())?;
+    let targets_expires = after(now, lifetimes.targets);
+    let signed = json!({
+        "_type": "targets", "spec_version": "1.0.0", "version": release, "expires": targets_expires,
+        "ring": ring, "published": stamp(now), "note": note, "targets": targets,
+    });
+    let file = library.ring(ring)?.join(format!("{release}.targets.json"));
+    disk::replace(&file, &envelope(&signed, &[&targets_key])?, 0o644)?;
+    // From here on the release can be seen.
+    sign_online(library, keys, ring, versions, release, lifetimes, now)?;
+    export::update(library, ring, &manifest)?;
+    Ok(Report {
+        ring: ring.to_owned(),
+        release,
+        files: manifest.files().len(),
+        changed,
+        bytes,
+        note: note.to_owned(),
+        root_expires,
+        targets_expires,
+    })
+}
+
+/// Signs snapshot and timestamp of `ring` anew, so that they do not expire.
+pub fn refresh(
+    library: &Library,
+    keys: &Keys,
+    ring: &str,
+    lifetimes: Lifetimes,
+    now: DateTime<Utc>,
+) -> Result<Versions> {
+    let _lock = lock(library)?;
+    let versions = library.versions(ring)?;
+    if versions.targets == 0 {
+        return Err(Error::new(
+            Kind::Usage,
+            format!("ring {ring} has no release yet; publish one first"),
+        ));
+    }
+    sign_online(library, keys, ring, versions, versions.targets, lifetimes, now)
+}
+
+fn lock(library: &Library) -> Result<fs::File> {
+    disk::lock(&library.folder().join(".lock"), Duration::from_secs(10), "another publication")
+}
+
+fn sign_online(
+    library: &Library,
+    keys: &Keys,
+    ring: &str,
+    old: Versions,
+    release: u64,
+    lifetimes: Lifetimes,
+    now: DateTime<Utc>,
+) -> Result<Versions> {
+    let folder = library.ring(ring)?;
+    let snapshot_key = keys.role(Role::Snapshot)?;
+    let timestamp_key = keys.role(Role::Timestamp)?;
+    // A version that was written before a crash, but never named by a timestamp, is overwritten.
+    let new = Versions {
+        timestamp: old.timestamp + 1,
+        snapshot: old.snapshot + 1,
+        targets: release,
+        ..old
+    };
+    let snapshot = envelope(
+        &json!({
+            "_type": "snapshot", "spec_version": "1.0.0", "version": new.snapshot,
+            "expires": after(now, lifetimes.snapshot), "ring": ring,
+            "meta": {"targets.json": {"version": release}},
+        }),
+        &[&snapshot_key],
+    )?;
+    disk::replace(&folder.join(format!("{}.snapshot.json", new.snapshot)), &snapshot, 0o644)?;
+    let timestamp = envelope(
+        &json!({
+            "_type": "timestamp", "spec_version": "1.0.0", "version": new.timestamp,
+            "expires": after(now, lifetimes.timestamp), "ring": ring,
+            "meta": {"snapshot.json": {
+                "version": new.snapshot,
+                "length": snapshot.len(),
+                "hashes": {"sha256": hex::encode(sha256(&snapshot))},
+            }},
+        }),
+        &[&timestamp_key],
+    )?;
+    disk::replace(&folder.join("timestamp.json"), &timestamp, 0o644)?;
+    // Old snapshots are of no use to anybody but a client in the middle of a refresh.
+    if let Some(gone) = new.snapshot.checked_sub(10) {
+        let _ = fs::remove_file(folder.join(format!("{gone}.snapshot.json")));
+    }
+    Ok(new)
+}
+
+fn root_expires(library: &Library, ring: &str) -> Result<String> {
+    let file = format!("{}.root.json", library.root_version(ring)?);
+    let bytes = library.metadata(ring, &file)?.unwrap_or_default();
+    let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    Ok(json["signed"]["expires"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Writes manifest and bundles of `release`; returns `targets` of its metadata, and the bytes of
+/// what a client of the release before fetches.
+fn store_targets(
+    library: &Library,
+    ring: &str,
+    release: u64,
+    manifest: &Manifest,
+    former: Option<&Published>,
+) -> Result<(Map<String, Value>, u64)> {
+    let folder = library.ring(ring)?.join("targets");
+    let mut targets = Map::new();
+    let mut put = |name: String, bytes: &[u8]| -> Result<u64> {
+        let hash = hex::encode(sha256(bytes));
+        disk::replace(&folder.join(format!("{hash}.{name}")), bytes, 0o644)?;
+        targets.insert(name, json!({"length": bytes.len(), "hashes": {"sha256": hash}}));
+        Ok(bytes.len() as u64)
+    };
+    put("manifest".into(), manifest.text().as_bytes())?;
+
+    let oldest = release.saturating_sub(PATCHES).max(1);
+    let mut basis = BTreeMap::new();
+    for number in oldest..release {
+        if let Some(published) = library.published(ring, number)? {
+            basis.insert(number, library.manifest(ring, &published)?);
+        }
+    }
+    let patches = patches(library, release, manifest, &basis)?;
+    let mut bytes = 0;
+    for (from, patch) in &patches {
+        bytes = put(format!("{from}-{release}.patch.zst"), patch)?;
+    }
+
+    // An older full bundle does as long as a small patch leads from it to here.
+    let older = former.and_then(|former| {
+        let targets = former.signed["targets"].as_object()?;
+        let (name, target) = targets.iter().find(|(name, _)| name.ends_with(".full.zst"))?;
+        let number: u64 = name.strip_suffix(".full.zst")?.parse().ok()?;
+        let patch = patches.get(&number)?.len() as u64;
+        (patch * 4 <= target["length"].as_u64()?).then(|| (name.clone(), target.clone()))
+    });
+    match older {
+        Some((name, target)) => {
+            targets.insert(name, target);
+        }
+        None => {
+            let full = bundle_of((0, &Manifest::default()), (release, manifest), library)?;
+            let length = put(format!("{release}.full.zst"), &full)?;
+            if former.is_none() {
+                bytes = length;
+            }
+        }
+    }
+    Ok((targets, bytes))
+}
+
+/// One patch from each of `basis`, made on all cores.
+fn patches(
+    library: &Library,
+    release: u64,
+    manifest: &Manifest,
+    basis: &BTreeMap<u64, Manifest>,
+) -> Result<BTreeMap<u64, Vec<u8>>> {
+    let queue = std::sync::Mutex::new(basis.iter());
+    let worker = || -> Result<Vec<(u64, Vec<u8>)>> {
+        let mut done = Vec::new();
+        loop {
+            let next = match queue.lock() {
+                Ok(mut queue) => queue.next(),
+                Err(_) => None,
+            };
+            let Some((&number, old)) = next else { return Ok(done) };
+            done.push((number, bundle_of((number, old), (release, manifest), library)?));
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
+        let mut patches = BTreeMap::new();
+        for thread in threads {
+            let made = thread
+                .join()
+                .map_err(|_| Error::new(Kind::Io, "making a patch failed unexpectedly"))?;
+            patches.extend(made?);
+        }
+        Ok(patches)
+    })
+}
+
+fn bundle_of(old: (u64, &Manifest), new: (u64, &Manifest), library: &Library) -> Result<Vec<u8>> {
+    let carried: u64 = new.1.carried(old.1).iter().map(|file| file.size).sum();
+    // Level 19 for what people change in a day; long-distance matching at level 3 beats it on
+    // large binaries and is much quicker (docs/performance.md).
+    let level = match carried {
+        0..=0x0400_0000 => 19,
+        0x0400_0001..=0x1000_0000 => 12,
+        _ => 3,
+    };
+    let mut bytes = Vec::new();
+    bundle::encode(old, new, &|file| library.content(file), level, &mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,162 @@
+//! Keys, and putting signatures on metadata. Only publishers and the timestamp's keeper use this.
+
+use std::{
+    fmt, fs,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::{Error, Kind, Result, manifest::sha256, trust};
+
+/// The four roles of a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Names the keys of all roles; offline.
+    Root,
+    /// Signs releases.
+    Targets,
+    /// Ties the metadata of one release together.
+    Snapshot,
+    /// Says what is newest; short-lived.
+    Timestamp,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Root => "root",
+            Role::Targets => "targets",
+            Role::Snapshot => "snapshot",
+            Role::Timestamp => "timestamp",
+        })
+    }
+}
+
+/// A private Ed25519 key. Its bytes are never logged; aws-lc zeroes them when it is dropped.
+pub struct Key {
+    pair: Ed25519KeyPair,
+    id: String,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", self.id)
+    }
+}
+
+impl Key {
+    fn new(pair: Ed25519KeyPair) -> Result<Self> {
+        let id = hex::encode(sha256(&trust::canonical(&public_object(&pair))?));
+        Ok(Self { pair, id })
+    }
+
+    /// The TUF key id: SHA-256 of the canonical public key object.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The public key as TUF writes it.
+    pub fn public(&self) -> Value {
+        public_object(&self.pair)
+    }
+
+    /// Makes a key and writes it to `path`, which must not exist (mode 0600).
+    pub fn create(path: &Path) -> Result<Self> {
+        let made = |_| Error::new(Kind::Io, "cannot make a key: the random generator failed");
+        let pair = Ed25519KeyPair::generate().map_err(made)?;
+        let der = pair.to_pkcs8().map_err(made)?;
+        let text = Zeroizing::new(pem::encode(&pem::Pem::new("PRIVATE KEY", der.as_ref())));
+        let fail = |error: std::io::Error| Error::io("create the key", path, &error);
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(fail)?;
+        std::io::Write::write_all(&mut file, text.as_bytes()).map_err(fail)?;
+        file.sync_all().map_err(fail)?;
+        Self::new(pair)
+    }
+
+    /// Reads the key at `path`. A file that others may read is refused.
+    pub fn read(path: &Path) -> Result<Self> {
+        let config = |what: String| Error::new(Kind::Config, what);
+        let mode = fs::metadata(path)
+            .map_err(|error| Error::io("read the key", path, &error))?
+            .permissions()
+            .mode();
+        if mode & 0o077 != 0 {
+            return Err(config(format!(
+                "the key {} may be read by others (mode {:04o}); run: chmod 600 {0}",
+                path.display(),
+                mode & 0o7777
+            )));
+        }
+        let bytes = crate::disk::read_bounded(path, 64 << 10)?.unwrap_or_default();
+        let bytes = Zeroizing::new(bytes);
+        let bad = || config(format!("{} is not a PKCS#8 Ed25519 key in PEM", path.display()));
+        let der = Zeroizing::new(pem::parse(bytes.as_slice()).map_err(|_| bad())?.into_contents());
+        Self::new(Ed25519KeyPair::from_pkcs8(&der).map_err(|_| bad())?)
+    }
+
+    fn sign(&self, message: &[u8]) -> Value {
+        json!({"keyid": self.id, "sig": hex::encode(self.pair.sign(message).as_ref())})
+    }
+}
+
+fn public_object(pair: &Ed25519KeyPair) -> Value {
+    json!({
+        "keytype": "ed25519",
+        "scheme": "ed25519",
+        "keyval": {"public": hex::encode(pair.public_key().as_ref())},
+    })
+}
+
+/// Signs `signed` with `keys`: the metadata file's bytes.
+pub fn envelope(signed: &Value, keys: &[&Key]) -> Result<Vec<u8>> {
+    let message = trust::canonical(signed)?;
+    let signatures: Vec<Value> = keys.iter().map(|key| key.sign(&message)).collect();
+    trust::canonical(&json!({"signatures": signatures, "signed": signed}))
+}
+
+/// The folder of a publisher's private keys.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    folder: PathBuf,
+}
+
+impl Keys {
+    /// The keys in `folder`.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// Where `name` (such as `targets` or `root-1`) is kept.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.pem"))
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The key of an online or publishing role.
+    pub fn role(&self, role: Role) -> Result<Key> {
+        let path = self.path(&role.to_string());
+        if !path.exists() {
+            return Err(Error::new(
+                Kind::Config,
+                format!(
+                    "the {role} key {} is missing; name the right folder with --keys",
+                    path.display()
+                ),
+            ));
+        }
+        Key::read(&path)
+    }
+}

@@ -1,0 +1,436 @@
+//! Building a release beside the active one, at a cost that grows with what changes.
+//!
+//! The tree of a retired release is changed into the new one where there is such a tree; what is
+//! missing is linked from the active release; only what neither has is written. Links and the
+//! spare's files are believed here by name: whoever runs a file compares its hash then.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fs,
+    io::{ErrorKind, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+};
+
+use crate::{
+    Error, Kind, Result, disk,
+    manifest::{File, Hash, Manifest, sha256},
+    store::{Release, Staged, Store, is_intact, remove},
+};
+
+/// Up to this many written files are synced one by one; more, all at once.
+const SYNC_SINGLY: usize = 256;
+
+/// A tree that is being built.
+pub struct Stage {
+    work: tempfile::TempDir,
+    tree: PathBuf,
+    /// What the tree holds now, by path: only what was put there or found intact by name.
+    present: Manifest,
+    active: Option<(Release, Manifest)>,
+    /// Compare contents before linking them: the active tree is known to be damaged.
+    suspicious: bool,
+    needed: HashMap<Hash, Vec<File>>,
+    folders: HashSet<PathBuf>,
+    touched: BTreeSet<PathBuf>,
+    written: usize,
+    writers: Option<Writers>,
+}
+
+impl Stage {
+    /// Begins a tree in `store`, upon its spare if there is one.
+    pub fn begin(
+        store: &Store,
+        active: Option<(Release, Manifest)>,
+        suspicious: bool,
+    ) -> Result<Self> {
+        let staging = store.staging();
+        let fail = |error: std::io::Error| Error::io("write in", &staging, &error);
+        let work = tempfile::Builder::new().prefix("new-").tempdir_in(&staging).map_err(fail)?;
+        let tree = work.path().join("tree");
+        let spare = store.spare();
+        let mut present = Manifest::default();
+        if spare.exists() {
+            let old = Release { number: 0, tree: spare.join("tree"), meta: spare.join("meta") };
+            match old.manifest() {
+                Ok(manifest) if !suspicious => {
+                    fs::rename(&old.tree, &tree).map_err(fail)?;
+                    present = manifest;
+                }
+                _ => {}
+            }
+            remove(&spare)?;
+        }
+        if !tree.exists() {
+            fs::create_dir(&tree).map_err(fail)?;
+        }
+        fs::set_permissions(&tree, fs::Permissions::from_mode(0o755)).map_err(fail)?;
+        Ok(Self {
+            work,
+            tree,
+            present,
+            active,
+            suspicious,
+            needed: HashMap::new(),
+            folders: HashSet::new(),
+            touched: BTreeSet::new(),
+            written: 0,
+            writers: None,
+        })
+    }
+
+    /// The content of `file`, from the tree or the active release, if either has it unchanged.
+    pub fn content(&self, file: &File) -> Option<Vec<u8>> {
+        let here = self.present.get(&file.path).filter(|mine| mine.sha256 == file.sha256);
+        let mine = here.and_then(|_| crate::store::read_intact(&self.tree, file));
+        mine.or_else(|| {
+            let (release, manifest) = self.active.as_ref()?;
+            let theirs = manifest.get(&file.path).filter(|theirs| theirs.sha256 == file.sha256)?;
+            crate::store::read_intact(&release.tree, theirs)
+        })
+    }
+
+    /// Changes the tree towards `target`: removes what it lacks, links what the active release
+    /// has. What is still missing is then in [`Stage::needed`].
+    pub fn retarget(&mut self, target: &Manifest) -> Result<()> {
+        self.settle()?;
+        let mut kept: HashSet<&str> = HashSet::new();
+        let tree = self.tree.clone();
+        let mut emptied = Vec::new();
+        if self.present.files().is_empty() {
+            // A new folder: nothing to walk.
+        } else {
+            walk(&tree, "", &mut |path, kind| {
+                let wanted = target.get(path).filter(|file| self.present.get(path) == Some(*file));
+                match wanted {
+                    Some(file) if kind == Entry::File => {
+                        kept.insert(file.path.as_str());
+                        Ok(())
+                    }
+                    _ if kind == Entry::Folder => {
+                        emptied.push(path.to_owned());
+                        Ok(())
+                    }
+                    _ => {
+                        if let Some(folder) = tree.join(path).parent() {
+                            self.touched.insert(folder.to_owned());
+                        }
+                        remove(&tree.join(path))
+                    }
+                }
+            })?;
+        }
+        // Deepest first: a folder that nothing needs any more goes.
+        for folder in emptied.iter().rev() {
+            let path = tree.join(folder);
+            if fs::remove_dir(&path).is_ok() {
+                self.touched.remove(&path);
+                if let Some(parent) = path.parent() {
+                    self.touched.insert(parent.to_owned());
+                }
+            }
+        }
+        self.folders.clear();
+
+        self.needed.clear();
+        let todo: Vec<&File> =
+            target.files().iter().filter(|file| !kept.contains(file.path.as_str())).collect();
+        for file in &todo {
+            self.make_parent(&file.path)?;
+        }
+        let missing = self.link(&todo)?;
+        for file in missing {
+            self.needed.entry(file.sha256).or_default().push(file);
+        }
+        self.present = target.clone();
+        Ok(())
+    }
+
+    /// Links `files` from the active release, on all cores; returns those that it lacks.
+    fn link(&self, files: &[&File]) -> Result<Vec<File>> {
+        let Some((release, manifest)) = &self.active else {
+            return Ok(files.iter().map(|file| (*file).clone()).collect());
+        };
+        let mut elsewhere: HashMap<(Hash, bool), &File> = HashMap::new();
+        if files.iter().any(|file| manifest.get(&file.path) != Some(*file)) {
+            let all = manifest.files().iter();
+            elsewhere.extend(all.map(|file| ((file.sha256, file.executable), file)));
+        }
+        let one = |file: &File| -> Result<bool> {
+            let theirs = manifest.get(&file.path).filter(|theirs| *theirs == file);
+            let known = theirs.or_else(|| elsewhere.get(&(file.sha256, file.executable)).copied());
+            let Some(theirs) = known else {
+                // The same bytes under the other mode need a file of their own.
+                let Some(twin) = elsewhere.get(&(file.sha256, !file.executable)) else {
+                    return Ok(false);
+                };
+                let Some(content) = crate::store::read_intact(&release.tree, twin) else {
+                    return Ok(false);
+                };
+                return write(&self.tree.join(&file.path), &content, file.executable, true)
+                    .map(|()| true);
+            };
+            if self.suspicious && !is_intact(&release.tree, theirs) {
+                return Ok(false);
+            }
+            let to = self.tree.join(&file.path);
+            match fs::hard_link(release.tree.join(&theirs.path), &to) {
+                Ok(()) => Ok(true),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+                // Too many links to one inode: a copy does.
+                Err(_) => match crate::store::read_intact(&release.tree, theirs) {
+                    Some(content) => write(&to, &content, file.executable, true).map(|()| true),
+                    None => Ok(false),
+                },
+            }
+        };
+        let threads = if files.len() < 500 { 1 } else { cores() };
+        let share = files.len().div_ceil(threads).max(1);
+        std::thread::scope(|scope| {
+            let parts: Vec<_> = files
+                .chunks(share)
+                .map(|part| {
+                    let one = &one;
+                    scope.spawn(move || {
+                        let mut missing = Vec::new();
+                        for file in part {
+                            if !one(file)? {
+                                missing.push((*file).clone());
+                            }
+                        }
+                        Ok::<_, Error>(missing)
+                    })
+                })
+                .collect();
+            let mut missing = Vec::new();
+            for part in parts {
+                let part =
+                    part.join().map_err(|_| Error::new(Kind::Io, "linking failed unexpectedly"))?;
+                missing.extend(part?);
+            }
+            Ok(missing)
+        })
+    }
+
+    /// What the tree still lacks: one file for each content, in path order.
+    pub fn needed(&self) -> Vec<File> {
+        let mut files: Vec<File> =
+            self.needed.values().filter_map(|files| files.first().cloned()).collect();
+        files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        files
+    }
+
+    /// Takes in a content, if it is the one that was signed; writes it wherever it is needed.
+    pub fn put(&mut self, file: &File, content: Vec<u8>) -> Result<()> {
+        let Some(files) = self.needed.remove(&file.sha256) else { return Ok(()) };
+        self.written += files.len();
+        let singly = self.written <= SYNC_SINGLY;
+        let writers = self.writers.get_or_insert_with(Writers::start);
+        let paths = files.iter().map(|f| (self.tree.join(&f.path), f.executable)).collect();
+        writers.send(Job { name: file.path.clone(), sha256: file.sha256, paths, content, singly })
+    }
+
+    /// Begins a large content that arrives in pieces.
+    pub fn large(&mut self) -> Result<tempfile::NamedTempFile> {
+        tempfile::NamedTempFile::new_in(self.work.path())
+            .map_err(|error| Error::io("write in", self.work.path(), &error))
+    }
+
+    /// Places a large content, whose hash was compared.
+    pub fn put_large(&mut self, file: &File, content: tempfile::NamedTempFile) -> Result<()> {
+        let Some(files) = self.needed.remove(&file.sha256) else { return Ok(()) };
+        let fail = |error: std::io::Error| Error::io("write", content.path(), &error);
+        content.as_file().sync_all().map_err(fail)?;
+        for file in &files {
+            let to = self.tree.join(&file.path);
+            // A file each: links share a mode.
+            fs::copy(content.path(), &to).map_err(fail)?;
+            let mode = if file.executable { 0o755 } else { 0o644 };
+            fs::set_permissions(&to, fs::Permissions::from_mode(mode)).map_err(fail)?;
+        }
+        self.written += SYNC_SINGLY + 1;
+        drop(content);
+        Ok(())
+    }
+
+    /// Waits until what was put is written; the first failure, if there was one.
+    fn settle(&mut self) -> Result<()> {
+        self.writers.take().map_or(Ok(()), Writers::finish)
+    }
+
+    /// Writes everything out. The stage must be kept until the release was adopted.
+    pub fn finish(&mut self, number: u64, target: &Manifest) -> Result<Staged> {
+        self.settle()?;
+        if let Some(file) = self.needed().first() {
+            return Err(Error::refused(format!("the source did not hand out {}", file.path)));
+        }
+        let meta = self.work.path().join("meta");
+        disk::make_folder(&meta, 0o755)?;
+        disk::replace(&meta.join("manifest.json"), target.text().as_bytes(), 0o644)?;
+        if self.written > SYNC_SINGLY || self.touched.len() > SYNC_SINGLY {
+            disk::sync_everything(&self.tree)?;
+        } else {
+            for folder in &self.touched {
+                disk::sync_folder(folder)?;
+            }
+        }
+        disk::sync_folder(self.work.path())?;
+        Ok(Staged { number, tree: self.tree.clone(), meta, files: target.files.clone() })
+    }
+
+    fn make_parent(&mut self, path: &str) -> Result<()> {
+        let to = self.tree.join(path);
+        let Some(folder) = to.parent() else { return Ok(()) };
+        if self.folders.contains(folder) {
+            return Ok(());
+        }
+        let mut above: Vec<&Path> =
+            folder.ancestors().take_while(|above| above.starts_with(&self.tree)).collect();
+        above.reverse();
+        for one in above {
+            if self.folders.insert(one.to_owned()) {
+                if one != self.tree && !one.is_dir() {
+                    fs::create_dir(one)
+                        .and_then(|()| fs::set_permissions(one, fs::Permissions::from_mode(0o755)))
+                        .map_err(|error| Error::io("create", one, &error))?;
+                }
+                self.touched.insert(one.to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a walk finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// A regular file.
+    File,
+    /// A folder; told before what is in it.
+    Folder,
+    /// A link, a device: nothing that a release has.
+    Other,
+}
+
+/// Calls `each` with the path of everything under `tree/folder`.
+pub(crate) fn walk(
+    tree: &Path,
+    folder: &str,
+    each: &mut dyn FnMut(&str, Entry) -> Result<()>,
+) -> Result<()> {
+    let here = tree.join(folder);
+    let fail = |error: std::io::Error| Error::io("read", &here, &error);
+    let entries: Vec<_> =
+        fs::read_dir(&here).map_err(fail)?.collect::<Result<_, _>>().map_err(fail)?;
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let path = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
+        let kind = entry.file_type().map_err(fail)?;
+        if kind.is_dir() {
+            each(&path, Entry::Folder)?;
+            walk(tree, &path, each)?;
+        } else {
+            each(&path, if kind.is_file() { Entry::File } else { Entry::Other })?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a new file with its mode.
+fn write(path: &Path, content: &[u8], executable: bool, sync: bool) -> Result<()> {
+    let mode = if executable { 0o755 } else { 0o644 };
+    let fail = |error: std::io::Error| Error::io("write", path, &error);
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(fail)?;
+    file.write_all(content).map_err(fail)?;
+    // The umask may have taken bits away.
+    file.set_permissions(fs::Permissions::from_mode(mode)).map_err(fail)?;
+    if sync {
+        file.sync_all().map_err(fail)?;
+    }
+    Ok(())
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(4)
+}
+
+struct Job {
+    name: String,
+    sha256: Hash,
+    paths: Vec<(PathBuf, bool)>,
+    content: Vec<u8>,
+    singly: bool,
+}
+
+/// Threads that hash and write while the next contents are still being decoded.
+struct Writers {
+    queue: SyncSender<Job>,
+    threads: Vec<JoinHandle<Result<()>>>,
+}
+
+impl Writers {
+    fn start() -> Self {
+        let (queue, receiver) = sync_channel::<Job>(64);
+        let receiver = Arc::new(Mutex::new(receiver));
+        let threads = (0..cores())
+            .map(|_| {
+                let receiver = Arc::clone(&receiver);
+                std::thread::spawn(move || run(&receiver))
+            })
+            .collect();
+        Self { queue, threads }
+    }
+
+    fn send(&self, write: Job) -> Result<()> {
+        self.queue
+            .send(write)
+            .map_err(|_| Error::new(Kind::Io, "writing the release failed; see the first error"))
+    }
+
+    fn finish(self) -> Result<()> {
+        drop(self.queue);
+        let mut result = Ok(());
+        for thread in self.threads {
+            let ended = thread.join().unwrap_or_else(|_| {
+                Err(Error::new(Kind::Io, "writing the release failed unexpectedly"))
+            });
+            result = result.and(ended);
+        }
+        result
+    }
+}
+
+fn run(queue: &Mutex<Receiver<Job>>) -> Result<()> {
+    let mut result = Ok(());
+    loop {
+        let next = match queue.lock() {
+            Ok(queue) => queue.recv(),
+            Err(_) => return result,
+        };
+        let Ok(next) = next else { return result };
+        // After a failure the queue is still emptied, or the sender would wait for ever.
+        if result.is_ok() {
+            result = place(&next);
+        }
+    }
+}
+
+fn place(next: &Job) -> Result<()> {
+    if sha256(&next.content) != next.sha256 {
+        return Err(Error::refused(format!(
+            "the content of {} is not the one that was signed",
+            next.name
+        )));
+    }
+    for (path, executable) in &next.paths {
+        write(path, &next.content, *executable, next.singly)?;
+    }
+    Ok(())
+}

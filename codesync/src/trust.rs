@@ -1,0 +1,393 @@
+//! What a client believes: the TUF client workflow over the folder `ROOT/trust`.
+//!
+//! This is the only module that knows the verification library. It does no transfer: it is given
+//! the bytes that a carrier handed out, and says what they mean or refuses them. What verified is
+//! stored, in the order of the specification (TUF 1.0, section 5.3 to 5.6); nothing else ever is.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::Value;
+use sigstore_tuf::{Error as Tuf, TrustedMetadataSet, metadata::Role as _};
+
+use crate::{
+    Error, Kind, Result, disk,
+    manifest::{Hash, MANIFEST_MAX},
+};
+
+/// Longest accepted metadata, in bytes.
+pub const ROOT_MAX: u64 = 512 << 10;
+/// See [`ROOT_MAX`].
+pub const TIMESTAMP_MAX: u64 = 64 << 10;
+/// See [`ROOT_MAX`].
+pub const SNAPSHOT_MAX: u64 = 2 << 20;
+/// See [`ROOT_MAX`].
+pub const TARGETS_MAX: u64 = 8 << 20;
+/// Most roots taken in one refresh.
+pub const ROOTS_MAX: usize = 64;
+
+/// TUF's canonical JSON: the bytes that signatures cover.
+pub fn canonical(value: &Value) -> Result<Vec<u8>> {
+    sigstore_tuf::canonical_json::to_canonical_bytes(value)
+        .map_err(|error| Error::refused(format!("cannot write canonical JSON: {error}")))
+}
+
+/// The longest that metadata called `file` may be; `None` when it is no metadata's name.
+pub fn limit(file: &str) -> Option<u64> {
+    if file == "timestamp.json" {
+        return Some(TIMESTAMP_MAX);
+    }
+    let (version, rest) = file.split_once('.')?;
+    let canonical = version.parse::<u64>().is_ok_and(|n| n > 0 && n.to_string() == version);
+    match rest {
+        _ if !canonical => None,
+        "root.json" => Some(ROOT_MAX),
+        "snapshot.json" => Some(SNAPSHOT_MAX),
+        "targets.json" => Some(TARGETS_MAX),
+        _ => None,
+    }
+}
+
+/// The versions that a client has accepted; 0 for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Versions {
+    /// Of the root, at least 1 once something is pinned.
+    pub root: u64,
+    /// Of the timestamp.
+    pub timestamp: u64,
+    /// Of the snapshot.
+    pub snapshot: u64,
+    /// Of the targets: the release.
+    pub targets: u64,
+}
+
+/// A signed length and hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its name in the metadata.
+    pub name: String,
+    /// SHA-256.
+    pub sha256: Hash,
+    /// Bytes.
+    pub length: u64,
+}
+
+impl Target {
+    /// Its file under `targets/`.
+    pub fn file(&self) -> String {
+        format!("{}.{}", hex::encode(self.sha256), self.name)
+    }
+}
+
+/// What the accepted metadata offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The release.
+    pub release: u64,
+    /// Its manifest.
+    pub manifest: Target,
+    /// Full bundles by the release that they make.
+    pub full: BTreeMap<u64, Target>,
+    /// Patches by the releases from and to which they lead.
+    pub patches: BTreeMap<(u64, u64), Target>,
+}
+
+/// The trusted metadata of one ring.
+#[derive(Debug)]
+pub struct Trust {
+    folder: PathBuf,
+    ring: Option<String>,
+    set: TrustedMetadataSet,
+    cached: BTreeMap<&'static str, Vec<u8>>,
+}
+
+const CACHED: [(&str, u64); 3] = [
+    ("timestamp.json", TIMESTAMP_MAX),
+    ("snapshot.json", SNAPSHOT_MAX),
+    ("targets.json", TARGETS_MAX),
+];
+
+impl Trust {
+    /// Opens `folder`; begins with `pinned` when no root was accepted there yet.
+    ///
+    /// `ring` is the ring that metadata must name; `None` takes any repository.
+    pub fn open(folder: &Path, pinned: &Path, ring: Option<&str>) -> Result<Self> {
+        let stored = match disk::read_bounded(&folder.join("root.json"), ROOT_MAX)? {
+            Some(bytes) => TrustedMetadataSet::from_root(&bytes).ok(),
+            None => None,
+        };
+        let set = match stored {
+            Some(set) => set,
+            // Torn or missing: the pinned root, and from there through every version again.
+            None => {
+                let bytes = disk::read_bounded(pinned, ROOT_MAX)?.ok_or_else(|| {
+                    Error::new(
+                        Kind::Config,
+                        format!(
+                            "the pinned root {} is missing; copy root.json from the publisher's key folder to it",
+                            pinned.display()
+                        ),
+                    )
+                })?;
+                TrustedMetadataSet::from_root(&bytes).map_err(|error| {
+                    Error::new(
+                        Kind::Config,
+                        format!(
+                            "the pinned root {} is not a signed root.json: {error}",
+                            pinned.display()
+                        ),
+                    )
+                })?
+            }
+        };
+        let mut cached = BTreeMap::new();
+        for (name, limit) in CACHED {
+            if let Ok(Some(bytes)) = disk::read_bounded(&folder.join(name), limit) {
+                cached.insert(name, bytes);
+            }
+        }
+        let mut trust =
+            Self { folder: folder.to_owned(), ring: ring.map(str::to_owned), set, cached };
+        trust.load_cached();
+        Ok(trust)
+    }
+
+    /// Takes what was accepted earlier as the floor for what is new. Expired metadata counts too:
+    /// versions must not go back because time has passed. What no longer verifies (its keys were
+    /// rotated away) is no floor: TUF 5.3.11.
+    fn load_cached(&mut self) {
+        let always = jiff::Timestamp::MIN;
+        let ring = self.ring.clone();
+        let of_ring = |bytes: &&Vec<u8>| check_ring(ring.as_deref(), "", bytes).is_ok();
+        if let Some(bytes) = self.cached.get("timestamp.json").filter(of_ring) {
+            let _ = self.set.update_timestamp(bytes, always);
+        }
+        if let Some(bytes) = self.cached.get("snapshot.json").filter(of_ring) {
+            let _ = self.set.update_snapshot(bytes, always);
+        }
+        if let Some(bytes) = self.cached.get("targets.json").filter(of_ring) {
+            let _ = self.set.update_targets(bytes, always);
+        }
+    }
+
+    /// The accepted versions.
+    pub fn versions(&self) -> Versions {
+        Versions {
+            root: self.set.root().version,
+            timestamp: self.set.timestamp().map_or(0, |role| role.version),
+            snapshot: self.set.snapshot().map_or(0, |role| role.version),
+            targets: self.set.targets_role("targets").map_or(0, |role| role.version),
+        }
+    }
+
+    /// Takes in what a carrier answered to a refresh: newer metadata by file name.
+    ///
+    /// `now` is the clock by which things expire. An error of kind [`Kind::Stale`] means that
+    /// everything is in order but too old.
+    pub fn refresh(&mut self, files: &[(String, Vec<u8>)], now: DateTime<Utc>) -> Result<()> {
+        let now = jiff::Timestamp::from_second(now.timestamp())
+            .map_err(|_| Error::new(Kind::Config, "this machine's clock is out of any range"))?;
+        let find = |wanted: &str| files.iter().find(|(name, _)| name == wanted).map(|(_, b)| b);
+
+        // 5.3: every root in turn.
+        loop {
+            let name = format!("{}.root.json", self.set.root().version + 1);
+            let Some(bytes) = find(&name) else { break };
+            self.set.update_root(bytes).map_err(|error| self.refusal(&name, &error))?;
+            self.store("root.json", bytes)?;
+            self.load_cached();
+        }
+        self.set.check_root_expired(now).map_err(|error| self.refusal("root.json", &error))?;
+
+        // 5.4: the timestamp, or the one that we have if it is still the newest.
+        match find("timestamp.json") {
+            Some(bytes) => {
+                self.check_ring("timestamp.json", bytes)?;
+                match self.set.update_timestamp(bytes, now) {
+                    Ok(()) => self.keep("timestamp.json", bytes)?,
+                    Err(Tuf::EqualVersion { .. }) => {}
+                    Err(error) => return Err(self.refusal("timestamp.json", &error)),
+                }
+            }
+            None if self.set.timestamp().is_none() => return Err(self.lacking("timestamp.json")),
+            None => {}
+        }
+        self.set
+            .check_timestamp_expired(now)
+            .map_err(|error| self.refusal("timestamp.json", &error))?;
+
+        // 5.5: the snapshot that the timestamp names.
+        let pinned = self
+            .set
+            .timestamp()
+            .and_then(|role| role.snapshot_meta())
+            .map(|meta| meta.version)
+            .ok_or_else(|| self.lacking("snapshot.json"))?;
+        if self.set.snapshot().map(|role| role.version) != Some(pinned) {
+            let name = format!("{pinned}.snapshot.json");
+            let bytes = find(&name).ok_or_else(|| self.lacking(&name))?;
+            self.check_ring(&name, bytes)?;
+            self.set
+                .update_snapshot(bytes, now)
+                .map_err(|error| self.refusal("snapshot.json", &error))?;
+            self.keep("snapshot.json", bytes)?;
+            // The former targets may still be the ones that it names.
+            if let Some(targets) = self.cached.get("targets.json") {
+                let _ = self.set.update_targets(targets, jiff::Timestamp::MIN);
+            }
+        }
+        self.set
+            .check_snapshot_expired(now)
+            .map_err(|error| self.refusal("snapshot.json", &error))?;
+
+        // 5.6: the targets that the snapshot names.
+        let pinned = self
+            .set
+            .snapshot()
+            .and_then(|role| role.meta.get("targets.json"))
+            .map(|meta| meta.version)
+            .ok_or_else(|| self.lacking("targets.json"))?;
+        if self.set.targets_role("targets").map(|role| role.version) != Some(pinned) {
+            let name = format!("{pinned}.targets.json");
+            let bytes = find(&name).ok_or_else(|| self.lacking(&name))?;
+            self.check_ring(&name, bytes)?;
+            let taken = self.set.update_targets(bytes, now).map(|_| ());
+            taken.map_err(|error| self.refusal("targets.json", &error))?;
+            self.keep("targets.json", bytes)?;
+        }
+        if self.set.targets_role("targets").is_some_and(|role| role.is_expired(now)) {
+            let expires = self.expires().get("targets").copied();
+            return Err(self.stale("targets.json", expires));
+        }
+        Ok(())
+    }
+
+    /// What the accepted targets offer.
+    pub fn offer(&self) -> Result<Offer> {
+        let targets =
+            self.set.targets_role("targets").ok_or_else(|| self.lacking("targets.json"))?;
+        let mut manifest = None;
+        let mut full = BTreeMap::new();
+        let mut patches = BTreeMap::new();
+        for (name, file) in &targets.targets {
+            let mut sha256 = [0; 32];
+            let hashed = file
+                .hashes
+                .get("sha256")
+                .is_some_and(|text| hex::decode_to_slice(text, &mut sha256).is_ok());
+            if !hashed {
+                continue;
+            }
+            let target = Target { name: name.clone(), sha256, length: file.length };
+            if name == "manifest" && target.length <= MANIFEST_MAX {
+                manifest = Some(target);
+            } else if let Some(to) = name.strip_suffix(".full.zst").and_then(|n| n.parse().ok()) {
+                full.insert(to, target);
+            } else if let Some((from, to)) =
+                name.strip_suffix(".patch.zst").and_then(|n| n.split_once('-'))
+                && let (Ok(from), Ok(to)) = (from.parse(), to.parse())
+            {
+                patches.insert((from, to), target);
+            }
+        }
+        let manifest = manifest.ok_or_else(|| {
+            Error::refused(format!("{}targets.json names no manifest", self.prefix()))
+        })?;
+        Ok(Offer { release: targets.version, manifest, full, patches })
+    }
+
+    /// When each accepted role expires.
+    pub fn expires(&self) -> BTreeMap<&'static str, DateTime<Utc>> {
+        let mut times = BTreeMap::new();
+        let mut put = |role, time: jiff::Timestamp| {
+            if let Some(time) = DateTime::from_timestamp(time.as_second(), 0) {
+                times.insert(role, time);
+            }
+        };
+        put("root", self.set.root().expires());
+        if let Some(role) = self.set.timestamp() {
+            put("timestamp", role.expires());
+        }
+        if let Some(role) = self.set.snapshot() {
+            put("snapshot", role.expires());
+        }
+        if let Some(role) = self.set.targets_role("targets") {
+            put("targets", role.expires());
+        }
+        times
+    }
+
+    fn keep(&mut self, name: &'static str, bytes: &[u8]) -> Result<()> {
+        self.store(name, bytes)?;
+        self.cached.insert(name, bytes.to_vec());
+        Ok(())
+    }
+
+    fn store(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        disk::replace(&self.folder.join(name), bytes, 0o644)
+    }
+
+    fn check_ring(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        check_ring(self.ring.as_deref(), name, bytes)
+    }
+
+    fn prefix(&self) -> String {
+        self.ring.as_ref().map_or_else(String::new, |ring| format!("ring {ring}: "))
+    }
+
+    fn lacking(&self, name: &str) -> Error {
+        Error::refused(format!("{}the source did not hand out {name}", self.prefix()))
+    }
+
+    fn stale(&self, name: &str, expired: Option<DateTime<Utc>>) -> Error {
+        let role = name.trim_end_matches(".json");
+        let when = expired.map_or(String::new(), |t| {
+            format!(" on {}", t.to_rfc3339_opts(SecondsFormat::Secs, true))
+        });
+        let remedy = match role {
+            "root" => "sign a new root",
+            "targets" => "publish anew",
+            _ => "run codesync refresh on the server",
+        };
+        Error::new(
+            Kind::Stale,
+            format!(
+                "{}{name} expired{when}; nothing newer can be accepted: {remedy} (or set this machine's clock)",
+                self.prefix()
+            ),
+        )
+    }
+
+    fn refusal(&self, name: &str, error: &Tuf) -> Error {
+        if let Tuf::Expired { expires, .. } = error {
+            return self.stale(name, DateTime::from_timestamp(expires.as_second(), 0));
+        }
+        let prefix = self.prefix();
+        match error {
+            Tuf::Rollback { role, trusted, new } => Error::refused(format!(
+                "{prefix}{role} went back from version {trusted} to {new}: the source is outdated or hostile"
+            )),
+            Tuf::ThresholdNotMet { .. } => Error::refused(format!(
+                "{prefix}{name} is not signed by the keys that this machine trusts: it was changed on the way, or the pinned root is another library's"
+            )),
+            other => Error::refused(format!("{prefix}{name} was refused: {other}")),
+        }
+    }
+}
+
+/// The rings of a library share root keys, so metadata must say which ring it is for.
+fn check_ring(ring: Option<&str>, name: &str, bytes: &[u8]) -> Result<()> {
+    let Some(ring) = ring else { return Ok(()) };
+    let json: Value = serde_json::from_slice(bytes)
+        .map_err(|error| Error::refused(format!("ring {ring}: {name} is not JSON: {error}")))?;
+    match json["signed"]["ring"].as_str() {
+        Some(theirs) if theirs == ring => Ok(()),
+        Some(theirs) => {
+            Err(Error::refused(format!("ring {ring}: {name} belongs to ring {theirs:?}")))
+        }
+        None => Err(Error::refused(format!("ring {ring}: {name} does not say its ring"))),
+    }
+}
