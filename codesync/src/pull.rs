@@ -347,6 +347,8 @@ impl Attempt<'_> {
             let mut reader = BufReader::new(file);
             let header = bundle::read_header(&mut reader)?;
             let local = std::sync::atomic::AtomicBool::new(false);
+            // A step builds upon what the one before has written.
+            stage.settle()?;
             // `stage` is read for the basis first and written to after; the decoder needs both.
             let cell = std::cell::RefCell::new(&mut *stage);
             let basis = collect_basis(&header, &now, &cell, &local);

@@ -259,7 +259,7 @@ impl Stage {
     }
 
     /// Waits until what was put is written; the first failure, if there was one.
-    fn settle(&mut self) -> Result<()> {
+    pub fn settle(&mut self) -> Result<()> {
         self.writers.take().map_or(Ok(()), Writers::finish)
     }
 
