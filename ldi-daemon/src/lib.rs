@@ -1,1 +1,33 @@
-//! Stub.
+//! The client daemon: which tier is due, which jobs it has, how they are run, and what is
+//! written down about it.
+//!
+//! One story per file: [`cli`] reads the command line, [`tier`] runs one tier (sync, select,
+//! run, report), [`daemon`] runs all of them by the clock. Jobs only ever come from a signed
+//! release. Never listens on a socket and signs nothing.
+
+pub mod check;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod error;
+pub mod exec;
+pub mod gate;
+pub mod inspect;
+pub mod jobs;
+pub mod journal;
+pub mod launch;
+pub mod logs;
+pub mod machine;
+pub mod notify;
+pub mod parse;
+pub mod plan;
+pub mod release;
+pub mod schedule;
+pub mod select;
+pub mod status;
+pub mod supervise;
+pub mod table;
+pub mod tier;
+pub mod tiers;
+
+pub use error::{Failure, Result};

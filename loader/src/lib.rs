@@ -2,14 +2,28 @@
 //!
 //! Owns: which module defines which name, which modules a script reaches, and how a script is
 //! started so that the bytes that were hashed are the bytes that run. Never opens the network,
-//! and never decides when something runs.
+//! and never decides when something runs. What is promised is written in `docs/loader.md`.
 
-use std::{
-    ffi::OsString,
-    os::fd::OwnedFd,
-    path::{Path, PathBuf},
-    process::Command,
-};
+mod bash;
+mod bytes;
+mod closure;
+mod index;
+mod interpreter;
+mod launch;
+mod namespace;
+mod pyexec;
+mod python;
+mod scan;
+mod suggest;
+mod tree;
+
+use std::{io::Write, os::unix::fs::PermissionsExt, path::{Path, PathBuf}};
+
+pub use launch::Launch;
+pub use namespace::Namespace;
+pub use pyexec::pyexec;
+
+use index::Entry;
 
 /// One file of a tree, as signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +50,9 @@ pub enum Error {
     /// No such file or function.
     #[error("{0}")]
     NotFound(String),
+    /// The arguments of a command are wrong.
+    #[error("{0}")]
+    Usage(String),
     /// The interpreter is not installed.
     #[error("{path} needs {interpreter}, which is not on this machine; install it or change the script's first line")]
     NoInterpreter {
@@ -43,6 +60,12 @@ pub enum Error {
         path: String,
         /// What its first line asks for.
         interpreter: String,
+    },
+    /// The index is not one that this version wrote.
+    #[error("the loader's index {} is damaged; it was not used and the next activation writes a new one", path.display())]
+    Damaged {
+        /// The index.
+        path: PathBuf,
     },
     /// A local read or write failed.
     #[error("cannot {what} {}: {source}", path.display())]
@@ -56,86 +79,35 @@ pub enum Error {
     },
 }
 
-/// Indexes a tree for [`Namespace::release`]: writes `out` atomically (0644).
+/// Indexes a tree for [`Namespace::release`]: writes `out` atomically (0644). Modules that do not
+/// have the hashes of `files` are [`Error::Tampered`].
 pub fn build_index(tree: &Path, files: &[File], out: &Path) -> Result<(), Error> {
-    let _ = (tree, files, out);
+    let data = index_bytes(tree, files.to_vec(), true)?;
+    let io = |source| Error::Io { what: "write the loader's index", path: out.into(), source };
+    let folder = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".index-").tempfile_in(folder).map_err(io)?;
+    file.write_all(&data).map_err(io)?;
+    let as_file = file.as_file();
+    as_file.set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(io)?;
+    as_file.sync_all().map_err(io)?;
+    file.persist(out).map_err(|e| io(e.error))?;
     Ok(())
 }
 
-/// The modules of one tree.
-#[derive(Debug)]
-pub struct Namespace {
-    tree: PathBuf,
-}
-
-/// A process that is ready to start. The file descriptors live until it was spawned.
-#[derive(Debug)]
-pub struct Launch {
-    /// Absolute path of the program.
-    pub program: PathBuf,
-    /// What stands as argv[0].
-    pub arg0: Option<OsString>,
-    /// Its arguments, without argv[0].
-    pub args: Vec<OsString>,
-    /// Variables to set beside the caller's.
-    pub env: Vec<(OsString, OsString)>,
-    /// Descriptors that the child inherits, with the numbers that it sees.
-    pub fds: Vec<(OwnedFd, i32)>,
-}
-
-impl Namespace {
-    /// The namespace of a release: its tree and the index that [`build_index`] wrote.
-    /// Everything that runs is compared with the hashes in the index.
-    pub fn release(tree: &Path, index: &Path) -> Result<Self, Error> {
-        let _ = index;
-        Ok(Self { tree: tree.to_owned() })
+fn index_bytes(tree: &Path, mut files: Vec<File>, verified: bool) -> Result<Vec<u8>, Error> {
+    files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
+    let mut modules = Vec::new();
+    for (at, file) in files.iter().enumerate() {
+        if tree::is_bash_module(&file.path) {
+            let entry = Entry {
+                path: &file.path,
+                size: file.size,
+                sha256: verified.then_some(file.sha256.as_slice()),
+                executable: file.executable,
+            };
+            modules.push((at, bytes::read(tree, &entry)?));
+        }
     }
-
-    /// The namespace of an unpublished working tree: indexed now, in memory.
-    pub fn working(tree: &Path) -> Result<Self, Error> {
-        Ok(Self { tree: tree.to_owned() })
-    }
-
-    /// The tree.
-    pub fn tree(&self) -> &Path {
-        &self.tree
-    }
-
-    /// Starts `path` (within the tree), by its interpreter, with the namespace.
-    pub fn script(&self, path: &str, args: &[OsString]) -> Result<Launch, Error> {
-        let _ = args;
-        Err(Error::NotFound(path.to_owned()))
-    }
-
-    /// Starts a file outside the tree with the namespace, unverified.
-    pub fn outside(&self, file: &Path, args: &[OsString]) -> Result<Launch, Error> {
-        let _ = args;
-        Err(Error::NotFound(file.display().to_string()))
-    }
-
-    /// Starts a bash or Python module function (`name`, or `module.name` for Python).
-    pub fn function(&self, name: &str, args: &[OsString]) -> Result<Launch, Error> {
-        let _ = args;
-        Err(Error::NotFound(name.to_owned()))
-    }
-
-    /// Whether the tree has this file.
-    pub fn contains(&self, path: &str) -> bool {
-        let _ = path;
-        false
-    }
-}
-
-impl Launch {
-    /// The command, with descriptors mapped; stdin, stdout, stderr, cwd, group and the rest of
-    /// the environment are the caller's to set.
-    pub fn command(self) -> Command {
-        Command::new(self.program)
-    }
-}
-
-/// `pyexec [--onerror SCRIPT] [-c|--eval CODE] [-i|--interp] FILE ARGS…` (IT-30).
-pub fn pyexec(namespace: &Namespace, args: &[OsString]) -> Result<Launch, Error> {
-    let _ = (namespace, args);
-    Err(Error::NotFound("stub".to_owned()))
+    let python = python::table(&files, "modules", verified);
+    Ok(index::build(&index::Input { files: &files, modules, verified, python }))
 }

@@ -1,1 +1,19 @@
-//! Stub.
+//! What end-to-end tests and benchmarks share: sandboxes, a real sshd, processes with time-outs,
+//! tree comparison and seeded script text.
+//!
+//! Owns nothing that a user needs, and links no other crate of the workspace: it drives the
+//! built programs as an administrator would. Contacts nothing but loopback.
+
+pub mod cut;
+pub mod parts;
+pub mod process;
+pub mod rng;
+pub mod sandbox;
+pub mod script_text;
+pub mod sshd;
+pub mod tree;
+
+pub use parts::{bin, need, program};
+pub use process::{Done, command, run, run_within};
+pub use sandbox::Sandbox;
+pub use sshd::{Access, Sshd};

@@ -135,8 +135,8 @@ fn a_client_that_was_away_takes_full_and_patch() {
     house.publish();
     house.sync();
     // Text that does not compress away, so that a patch is much smaller than everything.
-    let noise: String = (0..4000)
-        .map(|n| format!("{}\n", hex::encode(sha256(&[n as u8, (n >> 8) as u8]))))
+    let noise: String = (0..4000_u32)
+        .map(|n| format!("{}\n", hex::encode(sha256(&u32::to_le_bytes(n)))))
         .collect();
     house.write("modules/noise.sh", &noise);
     for step in 0..20 {

@@ -1,0 +1,47 @@
+# The commands of this repository. `make` alone lists them.
+SHELL = /bin/sh
+.DEFAULT_GOAL = help
+.PHONY: help build demo test bench lint fmt doc clean tools
+
+CARGO = cargo
+# Words for the benchmark, for example: make bench BENCH='--quick --json bench.json'
+BENCH =
+
+help: ## list these commands
+	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
+
+tools: ## install what build and tests need (as root), or say what is missing
+	@tests/install-tools
+
+build: ## build every program into target/debug
+	$(CARGO) build --workspace --locked
+
+demo: tools build ## show the main job in ./demo: publish, sync, run, change, tamper
+	@tests/demo.sh
+
+test: tools build lint ## install what tests need, build, lint, run every test
+	@tests/run-tests
+
+bench: ## measure speed and bytes against rsync; words in BENCH='...'
+	@tests/install-tools
+	$(CARGO) build --workspace --bins --examples --release --locked
+	@target/release/bench $(BENCH)
+
+lint: ## check formatting, clippy, shell scripts, dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+	  $(CARGO) fetch --locked && $(CARGO) deny --offline --locked check bans licenses sources; \
+	else \
+	  echo 'cargo-deny is not installed: its checks are left out'; \
+	fi
+
+fmt: ## format the Rust code
+	$(CARGO) fmt --all
+
+doc: ## build the API documentation into target/doc
+	$(CARGO) doc --workspace --no-deps --locked
+
+clean: ## remove target and demo
+	$(CARGO) clean
+	rm -rf demo

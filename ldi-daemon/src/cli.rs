@@ -1,0 +1,498 @@
+//! The command line: words to calls, failures to one sentence and an exit code.
+
+use std::{
+    ffi::OsString,
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::{Args, Parser, Subcommand};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use crate::{
+    Failure, Result, check,
+    config::{Config, DEFAULT_FILE},
+    daemon,
+    error::code,
+    exec::{self, Target},
+    inspect,
+    machine::Machine,
+    parse::Span,
+    release, status, supervise,
+    table::{self, table},
+    tier::{self, Order, TierReport, World},
+};
+
+/// Syncs a signed code library and runs its tiers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ldi",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  ldi sync                      bring the library up to date
+  ldi run every15               sync, then run that tier's jobs
+  ldi exec scripts/daily/recon  run one script with the module namespace
+  ldi status                    what is wrong, and what to do
+
+Exit codes: 0 done, 1 a job failed, 2 usage, 69 source unreachable, 75 busy, 76 refused,
+77 not permitted, 78 configuration wrong."
+)]
+struct Cli {
+    /// Configuration file.
+    #[arg(long, global = true, env = "LDI_CONFIG", default_value = DEFAULT_FILE, value_name = "FILE")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Json {
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Brings the library up to date.
+    #[command(after_help = "Example: ldi sync --json")]
+    Sync(Json),
+    /// Syncs, then runs the jobs of a tier.
+    #[command(after_help = "Example: ldi run daily --dry-run")]
+    Run {
+        /// The tier.
+        tier: String,
+        /// Runs the release that is there.
+        #[arg(long)]
+        no_sync: bool,
+        /// Lists what would run, and why not; runs nothing.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        out: Json,
+    },
+    /// Runs all tiers by the clock until it is told to stop.
+    #[command(after_help = "Example: ldi --config /etc/ldi/ldi.toml daemon")]
+    Daemon,
+    /// Shows the release, the tiers, and what is wrong.
+    #[command(after_help = "Example: ldi status --json")]
+    Status(Json),
+    /// Shows when each tier runs next.
+    #[command(after_help = "Example: ldi plan --until 2027-01-01T00:00:00Z")]
+    Plan {
+        /// Lists every start until then (RFC 3339).
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        #[command(flatten)]
+        out: Json,
+    },
+    /// Says why a job runs here or not, and when next.
+    #[command(after_help = "Example: ldi explain daily/recon")]
+    Explain {
+        /// The job.
+        job: String,
+        #[command(flatten)]
+        out: Json,
+    },
+    /// Lists past runs, newest first.
+    #[command(after_help = "Example: ldi history daily/recon --outcome failed")]
+    History {
+        /// Of this job.
+        job: Option<String>,
+        /// Of this tier.
+        #[arg(long)]
+        tier: Option<String>,
+        /// Of this job.
+        #[arg(long = "job", value_name = "JOB", conflicts_with = "job")]
+        of: Option<String>,
+        /// With this outcome: ok, failed, timed-out, killed, interrupted, skipped, running.
+        #[arg(long)]
+        outcome: Option<String>,
+        /// The newest so many.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+        #[command(flatten)]
+        out: Json,
+    },
+    /// Prints what a run wrote.
+    #[command(after_help = "Example: ldi logs daily/recon (its newest run)")]
+    Logs {
+        /// A run (the beginning of its name is enough) or a job.
+        run: String,
+        /// Only what went to standard output, byte for byte.
+        #[arg(long, conflicts_with = "stderr")]
+        stdout: bool,
+        /// Only what went to standard error, byte for byte.
+        #[arg(long)]
+        stderr: bool,
+        #[command(flatten)]
+        out: Json,
+    },
+    /// Checks the configuration and everything that it names.
+    #[command(after_help = "Example: ldi check --print-defaults > /etc/ldi/ldi.toml")]
+    Check {
+        /// Prints all keys with their defaults.
+        #[arg(long)]
+        print_defaults: bool,
+        #[command(flatten)]
+        out: Json,
+    },
+    /// Compares every file of the active release with what was signed.
+    #[command(after_help = "Example: ldi verify")]
+    Verify(Json),
+    /// Starts no tier until `ldi resume`; what runs goes on.
+    #[command(after_help = "Example: ldi pause --for 2h")]
+    Pause {
+        /// For so long.
+        #[arg(long = "for", value_name = "D")]
+        span: Option<Span>,
+    },
+    /// Ends a pause.
+    #[command(after_help = "Example: ldi resume")]
+    Resume,
+    /// Runs a file with the module namespace.
+    #[command(after_help = "Example: ldi exec --tree . scripts/daily/recon -v")]
+    Exec {
+        /// An unpublished tree.
+        #[arg(long, value_name = "DIR")]
+        tree: Option<PathBuf>,
+        /// A path inside the tree, or any file; then its arguments.
+        #[arg(
+            required = true,
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "FILE [ARG]"
+        )]
+        words: Vec<OsString>,
+    },
+    /// Calls a bash or Python function of the library.
+    #[command(after_help = "Example: ldi call check_corp; ldi call sys_tools.get_serial")]
+    Call {
+        /// An unpublished tree.
+        #[arg(long, value_name = "DIR")]
+        tree: Option<PathBuf>,
+        /// The function; then its arguments.
+        #[arg(
+            required = true,
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "FUNCTION [ARG]"
+        )]
+        words: Vec<OsString>,
+    },
+    /// Starts a bash with every function of the library.
+    #[command(after_help = "Example: ldi shell --tree .")]
+    Shell {
+        /// An unpublished tree.
+        #[arg(long, value_name = "DIR")]
+        tree: Option<PathBuf>,
+    },
+    /// Starts a Python with every module of the library.
+    #[command(after_help = "Example: ldi repl")]
+    Repl {
+        /// An unpublished tree.
+        #[arg(long, value_name = "DIR")]
+        tree: Option<PathBuf>,
+    },
+    /// Lets a `run_once` job run again.
+    #[command(after_help = "Example: ldi reset daily/enrol")]
+    Reset {
+        /// The job.
+        job: String,
+    },
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    let name = words.first().and_then(|w| Path::new(w).file_name()).unwrap_or_default().to_owned();
+    let result = if name == "pyexec" {
+        words.remove(0);
+        pyexec(&words)
+    } else if name == "autoinit" {
+        words.remove(0);
+        autoinit(&words)
+    } else {
+        // clap prints its own errors and ends with 0 for help, 2 for wrong words.
+        match Cli::try_parse_from(words) {
+            Ok(cli) => run(cli),
+            Err(error) => {
+                // Nothing can be said when stdout and stderr are gone.
+                let _ = error.print();
+                return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(code::USAGE));
+            }
+        }
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "{}: {failure}", name.to_string_lossy());
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn config_of_environment() -> PathBuf {
+    std::env::var_os("LDI_CONFIG").map_or_else(|| DEFAULT_FILE.into(), PathBuf::from)
+}
+
+fn pyexec(words: &[OsString]) -> Result<u8> {
+    Err(exec::exec(&config_of_environment(), None, Target::Pyexec, words))
+}
+
+fn autoinit(words: &[OsString]) -> Result<u8> {
+    match words.split_first() {
+        Some((file, args)) if !file.as_encoded_bytes().starts_with(b"-") => {
+            Err(exec::exec(&config_of_environment(), None, Target::File(file), args))
+        }
+        _ => {
+            print(
+                "\
+Runs a bash script with every function of the library: autoinit FILE [ARG]…
+A script that is also started by hand begins with
+  [ -z \"$autoinit\" ] && { . \"${LDI_LIB:-/var/lib/ldi/lib}/modules/autoinit.sh\"; autoinit; }
+",
+            )?;
+            Ok(0)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<u8> {
+    let file = cli.config;
+    // The short path: no runtime, no journal, no logging.
+    let split = |words: &[OsString]| (words[0].clone(), words[1..].to_vec());
+    match &cli.command {
+        Command::Exec { tree, words } if !words.is_empty() => {
+            let (file_word, args) = split(words);
+            return Err(exec::exec(&file, tree.as_deref(), Target::File(&file_word), &args));
+        }
+        Command::Call { tree, words } if !words.is_empty() => {
+            let (name, args) = split(words);
+            return Err(exec::exec(&file, tree.as_deref(), Target::Function(&name), &args));
+        }
+        Command::Shell { tree } => {
+            return Err(exec::exec(&file, tree.as_deref(), Target::Shell, &[]));
+        }
+        Command::Repl { tree } => {
+            return Err(exec::exec(&file, tree.as_deref(), Target::Repl, &[]));
+        }
+        _ => {}
+    }
+    match cli.command {
+        Command::Exec { .. }
+        | Command::Call { .. }
+        | Command::Shell { .. }
+        | Command::Repl { .. } => Err(Failure::new(code::USAGE, "nothing to run was named")),
+        Command::Check { print_defaults: true, .. } => {
+            print(&Config::print_defaults())?;
+            Ok(0)
+        }
+        Command::Check { out, .. } => check::check(&file, out.json),
+        Command::Sync(out) => sync(Config::load(&file)?, out.json),
+        Command::Run { tier, no_sync, dry_run, out } => {
+            let order = Order { tier, no_sync, dry_run, due: None };
+            run_tier(Config::load(&file)?, &order, out.json)
+        }
+        Command::Daemon => {
+            let config = Config::load(&file)?;
+            log_to_stderr("info");
+            nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+            let runtime = runtime()?;
+            let result = runtime.block_on(daemon::run(config, Machine::this()));
+            // A sync in mid connection is not waited for: it leaves nothing half done.
+            runtime.shutdown_background();
+            result.map(|()| 0)
+        }
+        Command::Status(out) => status::status(Config::load(&file)?, out.json),
+        Command::Plan { until, out } => {
+            inspect::plan(Config::load(&file)?, until.as_deref(), out.json)
+        }
+        Command::Explain { job, out } => inspect::explain(Config::load(&file)?, &job, out.json),
+        Command::History { job, of, tier, outcome, limit, out } => {
+            let filter = crate::journal::Filter { tier, job: job.or(of), outcome, limit };
+            inspect::history(&Config::load(&file)?, &filter, out.json)
+        }
+        Command::Logs { run, stdout, stderr, out } => {
+            inspect::logs(&Config::load(&file)?, &run, stdout, stderr, out.json)
+        }
+        Command::Verify(out) => inspect::verify(&Config::load(&file)?, out.json),
+        Command::Pause { span } => inspect::pause(&Config::load(&file)?, span),
+        Command::Reset { job } => inspect::reset(&Config::load(&file)?, &job),
+        Command::Resume => inspect::resume(&Config::load(&file)?),
+    }
+}
+
+/// Writes a result.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // `ldi history | head` is no failure.
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|e| Failure::io("write to", Path::new("standard output"), &e)),
+    }
+}
+
+/// Writes a result as JSON.
+pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string(value)
+        .map_err(|e| Failure::new(code::FAILED, format!("cannot write JSON: {e}")))?;
+    print(&format!("{text}\n"))
+}
+
+fn log_to_stderr(default: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LDI_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr())
+        && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    // A second call, as in a test, keeps the first subscriber.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(false)
+        .try_init();
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(code::FAILED, format!("cannot start: {e}")))
+}
+
+fn sync(config: Config, json: bool) -> Result<u8> {
+    log_to_stderr("warn");
+    let machine = Machine::this();
+    let progress = progress();
+    let result = release::sync(&config, &|done, all| {
+        progress.set_length(all);
+        progress.set_position(done);
+    });
+    progress.finish_and_clear();
+    // The journal is made after the store, and a sync without it is still a sync.
+    match crate::journal::Journal::open(&config.root, &machine) {
+        Ok(journal) => {
+            if let Err(error) = release::remember(&journal, &result) {
+                tracing::warn!(%error, "the sync could not be written down");
+            }
+        }
+        Err(error) if result.is_ok() => {
+            tracing::warn!(%error, "the sync could not be written down")
+        }
+        Err(_) => {}
+    }
+    let report = result?;
+    if json {
+        print_json(&report)?;
+    } else if report.exit_code() == 0 {
+        print(&format!("{}\n", release::sentence(&report)))?;
+    } else {
+        return Err(Failure::new(report.exit_code(), release::sentence(&report)));
+    }
+    Ok(report.exit_code())
+}
+
+fn progress() -> indicatif::ProgressBar {
+    let bar = indicatif::ProgressBar::new(0);
+    if let Ok(style) =
+        indicatif::ProgressStyle::with_template("{bytes} of {total_bytes} {wide_bar}")
+    {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn run_tier(config: Config, order: &Order, json: bool) -> Result<u8> {
+    log_to_stderr("error");
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    if let Err(why) = supervise::adopt_orphans() {
+        tracing::warn!("{why}");
+    }
+    let runtime = runtime()?;
+    let result = runtime.block_on(async {
+        let world = Arc::new(World::open(config, Machine::this())?);
+        let (sender, stop) = watch::channel(false);
+        let mut terminate = signal(SignalKind::terminate()).map_err(signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
+        let run = tier::run(&world, order, stop);
+        tokio::pin!(run);
+        loop {
+            tokio::select! {
+                result = &mut run => return result,
+                _ = terminate.recv() => { sender.send_replace(true); }
+                _ = interrupt.recv() => { sender.send_replace(true); }
+            }
+        }
+    });
+    runtime.shutdown_background();
+    let report = result?;
+    if json {
+        print_json(&report)?;
+    } else {
+        print(&shown(&report))?;
+    }
+    Ok(report.exit_code())
+}
+
+#[allow(clippy::needless_pass_by_value)] // As map_err hands it over.
+fn signals(error: std::io::Error) -> Failure {
+    Failure::new(code::FAILED, format!("cannot listen for signals: {error}"))
+}
+
+fn shown(report: &TierReport) -> String {
+    let mut text = String::new();
+    if let Some(sync) = &report.sync {
+        text.push_str(&format!("sync: {}\n", release::sentence(sync)));
+    }
+    if let Some(error) = &report.sync_error {
+        text.push_str(&format!("sync: failed, release {} stays active: {error}\n", report.release));
+    }
+    for note in &report.notes {
+        text.push_str(&format!("note: {note}\n"));
+    }
+    if !report.jobs.is_empty() {
+        let mut rows = table(&["JOB", "OUTCOME", "TIME", "OUTPUT", "REASON"]);
+        for job in &report.jobs {
+            let ran = job.run.is_some();
+            rows.add_row(vec![
+                job.job.clone().into(),
+                table::outcome(job.outcome),
+                if ran { tier::seconds(job.seconds) } else { String::new() }.into(),
+                if ran { bytes(job.stdout_bytes + job.stderr_bytes) } else { String::new() }.into(),
+                job.reason.clone().unwrap_or_default().into(),
+            ]);
+        }
+        text.push('\n');
+        text.push_str(&table::text(&rows));
+        text.push('\n');
+    }
+    text.push_str(&format!(
+        "tier {} of release {}: {} in {}\n",
+        report.tier,
+        report.release,
+        report.summary(),
+        tier::seconds(report.seconds)
+    ));
+    if let Some(job) =
+        report.jobs.iter().find(|j| j.run.is_some() && !["ok", "skipped"].contains(&j.outcome))
+    {
+        text.push_str(&format!("see: ldi logs {}\n", job.run.as_deref().unwrap_or_default()));
+    }
+    text
+}
+
+fn bytes(n: u64) -> String {
+    match n {
+        n if n < 10_000 => format!("{n} B"),
+        n if n < 10_000_000 => format!("{} kB", n / 1000),
+        n => format!("{} MB", n / 1_000_000),
+    }
+}

@@ -1,0 +1,400 @@
+//! `ldi.toml`: every key, its default, and the refusal of everything unknown.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::{
+    Failure, Result,
+    parse::{self, Span, Wrong},
+};
+
+/// The file that is read when nothing else is said.
+pub const DEFAULT_FILE: &str = "/etc/ldi/ldi.toml";
+
+/// All of `ldi.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The client's root folder.
+    pub root: PathBuf,
+    /// Tags of this machine; a job with `tags` runs only where one of them is set.
+    pub tags: Vec<String>,
+    /// Where the library comes from.
+    pub sync: Sync,
+    /// How jobs are run.
+    pub run: Run,
+    /// How much is kept about past runs.
+    pub history: History,
+    /// The long-running process.
+    pub daemon: Daemon,
+    /// The fleet server.
+    pub server: Server,
+    /// The file that this was read from; not a key.
+    #[serde(skip)]
+    pub file: PathBuf,
+}
+
+/// `[sync]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sync {
+    /// Sources in the order to try them.
+    #[serde(deserialize_with = "one_or_more")]
+    pub source: Vec<String>,
+    /// The ring to follow.
+    pub ring: String,
+    /// Private SSH key.
+    pub identity: Option<PathBuf>,
+    /// Pinned host keys.
+    pub known_hosts: Option<PathBuf>,
+    /// The pinned first root.json.
+    pub trusted_root: PathBuf,
+    /// Limit for connecting, and for any silence after that.
+    pub connect_timeout: Span,
+    /// How long to wait for another sync to end.
+    pub lock_wait: Span,
+    /// When set: nothing runs once the last good sync is older than this.
+    pub max_stale: Option<Span>,
+}
+
+/// `[run]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Run {
+    /// A job's time limit when it names none.
+    pub timeout: Span,
+    /// Between TERM and KILL.
+    pub kill_after: Span,
+    /// Bytes of output kept, for each of stdout and stderr.
+    pub output_limit: u64,
+    /// Jobs at once, those with `parallel = true` included.
+    pub parallel: usize,
+    /// Pause before the first retry; doubles with each.
+    pub retry_delay: Span,
+    /// Between two looks at a closed gate.
+    pub gate_interval: Span,
+    /// PATH of jobs.
+    pub path: String,
+}
+
+/// `[history]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct History {
+    /// Runs kept in the journal.
+    pub runs: u32,
+    /// Logs kept, newest first.
+    pub logs: usize,
+    /// Bytes of logs kept, newest first.
+    pub log_bytes: u64,
+}
+
+/// `[daemon]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Daemon {
+    /// How long jobs get to end when the daemon is stopped.
+    pub stop_deadline: Span,
+    /// Tiers that were missed start within this window after boot or sleep.
+    pub resume_splay: Span,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// The fleet server's address.
+    pub url: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let root = if cfg!(target_os = "macos") { "/Library/code" } else { "/var/lib/ldi" };
+        Self {
+            root: root.into(),
+            tags: Vec::new(),
+            sync: Sync::default(),
+            run: Run::default(),
+            history: History::default(),
+            daemon: Daemon::default(),
+            server: Server::default(),
+            file: DEFAULT_FILE.into(),
+        }
+    }
+}
+
+impl Default for Sync {
+    fn default() -> Self {
+        Self {
+            source: Vec::new(),
+            ring: "stable".to_owned(),
+            identity: None,
+            known_hosts: None,
+            trusted_root: "/etc/ldi/root.json".into(),
+            connect_timeout: Span::seconds(20),
+            lock_wait: Span::seconds(60),
+            max_stale: None,
+        }
+    }
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self {
+            timeout: Span::seconds(3600),
+            kill_after: Span::seconds(10),
+            output_limit: 1 << 20,
+            parallel: 4,
+            retry_delay: Span::seconds(10),
+            gate_interval: Span::seconds(60),
+            path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+        }
+    }
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { runs: 20_000, logs: 2_000, log_bytes: 256 << 20 }
+    }
+}
+
+impl Default for Daemon {
+    fn default() -> Self {
+        Self { stop_deadline: Span::seconds(30), resume_splay: Span::seconds(60) }
+    }
+}
+
+impl Config {
+    /// Reads and checks `file`.
+    pub fn load(file: &Path) -> Result<Self> {
+        let bytes = parse::read_bounded(file, 1 << 20).map_err(|e| {
+            Failure::config(format!(
+                "cannot read the configuration {}: {e}; name another with --config or LDI_CONFIG",
+                file.display()
+            ))
+        })?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Failure::config(format!("{} is not UTF-8 text", file.display())))?;
+        let mut config = Self::parse(&file.display().to_string(), &text)
+            .map_err(|w| Failure::config(w.to_string()))?;
+        config.file = file.to_owned();
+        Ok(config)
+    }
+
+    /// Reads and checks `text`, which is called `file` in errors.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Wrong> {
+        let config: Self = parse::toml(file, text)?;
+        match config.wrong_value() {
+            None => Ok(config),
+            Some((key, what)) => {
+                let line = text
+                    .lines()
+                    .position(|l| l.split('=').next().is_some_and(|k| k.trim() == key))
+                    .map_or(0, |at| at + 1);
+                Err(Wrong { file: file.to_owned(), line, key: Some(key.to_owned()), what })
+            }
+        }
+    }
+
+    fn wrong_value(&self) -> Option<(&'static str, String)> {
+        let absolute = |key, path: &Path| {
+            (!path.is_absolute())
+                .then(|| (key, format!("{} must be an absolute path", path.display())))
+        };
+        absolute("root", &self.root)
+            .or_else(|| absolute("trusted_root", &self.sync.trusted_root))
+            .or_else(|| self.sync.identity.as_deref().and_then(|p| absolute("identity", p)))
+            .or_else(|| self.sync.known_hosts.as_deref().and_then(|p| absolute("known_hosts", p)))
+            .or_else(|| {
+                let wrong = self.sync.source.iter().find_map(|s| wrong_source(s))?;
+                Some(("source", wrong))
+            })
+            .or_else(|| {
+                let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+                let ring = &self.sync.ring;
+                (ring.is_empty()
+                    || ring.len() > 64
+                    || ring.starts_with('.')
+                    || !ring.chars().all(ok))
+                .then(|| ("ring", format!("{ring:?} is not the name of a ring")))
+            })
+            .or_else(|| {
+                (self.run.parallel == 0).then(|| ("parallel", "must be at least 1".to_owned()))
+            })
+            .or_else(|| {
+                (!(4096..=1 << 30).contains(&self.run.output_limit)).then(|| {
+                    ("output_limit", "must be between 4096 and 1073741824 bytes".to_owned())
+                })
+            })
+            .or_else(|| {
+                (self.run.timeout.0.is_zero())
+                    .then(|| ("timeout", "must be longer than 0s".to_owned()))
+            })
+            .or_else(|| {
+                (self.run.gate_interval.0.is_zero())
+                    .then(|| ("gate_interval", "must be longer than 0s".to_owned()))
+            })
+    }
+
+    /// The settings of a sync.
+    pub fn sync_settings(&self) -> codesync::pull::Settings {
+        codesync::pull::Settings {
+            root: self.root.clone(),
+            sources: self.sync.source.clone(),
+            ring: self.sync.ring.clone(),
+            trusted_root: self.sync.trusted_root.clone(),
+            identity: self.sync.identity.clone(),
+            known_hosts: self.sync.known_hosts.clone(),
+            connect_timeout: self.sync.connect_timeout.0,
+            lock_wait: self.sync.lock_wait.0,
+        }
+    }
+
+    /// This machine's tags: those of the file, and the names of the files in `ROOT/tags`.
+    pub fn all_tags(&self) -> Vec<String> {
+        let mut tags = self.tags.clone();
+        if let Ok(entries) = std::fs::read_dir(self.root.join("tags")) {
+            tags.extend(
+                entries.flatten().take(1000).filter_map(|e| e.file_name().into_string().ok()),
+            );
+        }
+        tags.sort();
+        tags.dedup();
+        tags
+    }
+
+    /// All keys with their defaults, as a file.
+    pub fn print_defaults() -> String {
+        let d = Self::default();
+        format!(
+            "root = {root:?}\n\
+             tags = []                    # jobs with `tags` run only where one of them is set\n\n\
+             [sync]\n\
+             source = []                  # \"ssh://user@host[:port]/path\" or \"file:///path\", tried in order\n\
+             ring = {ring:?}\n\
+             # identity = \"/etc/ldi/id_ed25519\"     # for ssh://; <identity>-cert.pub beside it is used\n\
+             # known_hosts = \"/etc/ldi/known_hosts\" # for ssh://\n\
+             trusted_root = {trusted_root:?}\n\
+             connect_timeout = \"{connect}\"\n\
+             lock_wait = \"{lock_wait}\"            # how long to wait for another sync\n\
+             # max_stale = \"30d\"          # unset: the last good release runs for ever\n\n\
+             [run]\n\
+             timeout = \"{timeout}\"              # of a job that names none\n\
+             kill_after = \"{kill}\"          # between TERM and KILL\n\
+             output_limit = {limit}       # bytes kept, for each of stdout and stderr\n\
+             parallel = {parallel}                 # jobs at once\n\
+             retry_delay = \"{retry}\"         # doubles with each retry\n\
+             gate_interval = \"{gate}\"        # between two looks at a closed gate\n\
+             path = {path:?}\n\n\
+             [history]\n\
+             runs = {runs}\n\
+             logs = {logs}\n\
+             log_bytes = {log_bytes}\n\n\
+             [daemon]\n\
+             stop_deadline = \"{stop}\"\n\
+             resume_splay = \"{resume}\"         # window for missed tiers after boot or sleep\n\n\
+             [server]\n\
+             # url = \"https://fleet.example.com\"\n",
+            root = d.root,
+            ring = d.sync.ring,
+            trusted_root = d.sync.trusted_root,
+            connect = d.sync.connect_timeout,
+            lock_wait = d.sync.lock_wait,
+            timeout = d.run.timeout,
+            kill = d.run.kill_after,
+            limit = d.run.output_limit,
+            parallel = d.run.parallel,
+            retry = d.run.retry_delay,
+            gate = d.run.gate_interval,
+            path = d.run.path,
+            runs = d.history.runs,
+            logs = d.history.logs,
+            log_bytes = d.history.log_bytes,
+            stop = d.daemon.stop_deadline,
+            resume = d.daemon.resume_splay,
+        )
+    }
+}
+
+/// Why `source` cannot be one.
+pub fn wrong_source(source: &str) -> Option<String> {
+    let wrong = |why: &str| {
+        Some(format!(
+            "{source:?} {why}; write ssh://user@host[:port]/path, https://host/path or file:///path"
+        ))
+    };
+    let Some((scheme, rest)) = source.split_once("://") else {
+        return wrong("is not a source");
+    };
+    match scheme {
+        "file" if rest.starts_with('/') && rest.len() > 1 => None,
+        "file" => wrong("has no absolute path"),
+        "https" if !rest.starts_with('/') && !rest.is_empty() => None,
+        "ssh" => {
+            let Some((host, path)) = rest.split_once('/') else {
+                return wrong("has no path");
+            };
+            let Some((user, host)) = host.split_once('@') else {
+                return wrong("has no user");
+            };
+            if user.is_empty() || host.is_empty() || path.is_empty() {
+                return wrong("lacks a user, a host or a path");
+            }
+            None
+        }
+        _ => wrong("has an unknown scheme"),
+    }
+}
+
+fn one_or_more<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a source or a list of sources")]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match OneOrMore::deserialize(d)? {
+        OneOrMore::One(one) => vec![one],
+        OneOrMore::More(more) => more,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_printed_defaults_are_the_defaults() {
+        let printed = Config::parse("defaults", &Config::print_defaults()).unwrap();
+        assert_eq!(format!("{printed:?}").replace("\"\"", ""), {
+            let mut d = Config::default();
+            d.file = PathBuf::new();
+            format!("{:?}", Config { file: printed.file.clone(), ..d }).replace("\"\"", "")
+        });
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_the_nearest_known_one() {
+        let wrong = Config::parse("ldi.toml", "[sync]\nsorce = [\"file:///x\"]\n").unwrap_err();
+        assert_eq!(
+            wrong.to_string(),
+            "ldi.toml line 2, key sorce: is not a known key; did you mean source?"
+        );
+    }
+
+    #[test]
+    fn wrong_values_are_refused_by_line_and_key() {
+        for (text, line, key) in [
+            ("root = \"x\"", 1, "root"),
+            ("[sync]\nsource = [\"http://x/y\"]", 2, "source"),
+            ("[sync]\nsource = \"ssh://host/path\"", 2, "source"),
+            ("[sync]\nring = \"../x\"", 2, "ring"),
+            ("[run]\nparallel = 0", 2, "parallel"),
+            ("[run]\ntimeout = \"soon\"", 2, "timeout"),
+        ] {
+            let wrong = Config::parse("f", text).unwrap_err();
+            assert_eq!((wrong.line, wrong.key.as_deref()), (line, Some(key)), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The long-running process: plan, start what is due, wait; reload when asked; end in time.
+//!
+//! One thread runs everything but syncs. Each tier runs beside the others and never beside
+//! itself; a tier that fails in any way leaves the daemon running.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    task::{JoinError, JoinSet},
+    time::sleep,
+};
+
+use crate::{
+    Failure, Result,
+    config::Config,
+    error::code,
+    jobs,
+    machine::{self, Machine},
+    notify::Notifier,
+    plan::{self, Moment, State},
+    release, supervise,
+    tier::{self, Order, TierReport, World},
+    tiers::{Tier, Tiers},
+};
+
+/// The note under which a pause is remembered: until when, in seconds, or `0` for ever.
+pub const PAUSED: &str = "paused_until";
+
+/// A clock that was set is noticed after this at the latest.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// More than this between two clocks is a sleep of the machine or a set clock.
+const JUMP: i64 = 20;
+
+type Ended = Result<(String, Result<TierReport>), JoinError>;
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|e| Failure::new(code::FAILED, format!("cannot listen for signals: {e}")))
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+}
+
+struct Daemon {
+    world: Arc<World>,
+    tiers: Vec<Tier>,
+    states: BTreeMap<String, State>,
+    release: Option<u64>,
+    notifier: Notifier,
+    awake_since: Instant,
+    tasks: JoinSet<(String, Result<TierReport>)>,
+    running: BTreeSet<String>,
+    stop: watch::Sender<bool>,
+}
+
+/// Runs until a signal ends it.
+pub async fn run(config: Config, machine: Machine) -> Result<()> {
+    let _lock = {
+        codesync::store::Store::open(&config.root)?;
+        tier::lock(&config.root, "daemon")?
+    };
+    if let Err(why) = supervise::adopt_orphans() {
+        tracing::warn!("{why}");
+    }
+    let mut signals = Signals::new()?;
+    let world = World::open(config, machine)?;
+    let states = world.journal.tiers()?.into_iter().map(|(name, row)| (name, row.state)).collect();
+    let mut daemon = Daemon {
+        world: Arc::new(world),
+        tiers: Vec::new(),
+        states,
+        release: None,
+        notifier: Notifier::from_environment(),
+        awake_since: Instant::now(),
+        tasks: JoinSet::new(),
+        running: BTreeSet::new(),
+        stop: watch::channel(false).0,
+    };
+    daemon.read_tiers();
+    daemon.notifier.ready();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+    daemon.work(&mut signals).await;
+    daemon.drain().await;
+    Ok(())
+}
+
+impl Daemon {
+    async fn work(&mut self, signals: &mut Signals) {
+        loop {
+            let wake = self.start_due();
+            let nap = self.nap(wake);
+            let before = (Utc::now(), Instant::now());
+            tokio::select! {
+                () = sleep(nap) => {}
+                Some(ended) = self.tasks.join_next() => self.tier_ended(ended),
+                _ = signals.hangup.recv() => self.reload(),
+                _ = signals.terminate.recv() => return,
+                _ = signals.interrupt.recv() => return,
+            }
+            self.notice_sleep(before);
+            self.notifier.alive();
+        }
+    }
+
+    /// Starts every tier that is due; tells when to look again.
+    fn start_due(&mut self) -> Option<DateTime<Utc>> {
+        let now = Utc::now();
+        if let Some(until) = self.paused(now) {
+            return until;
+        }
+        let moment = Moment {
+            now,
+            uptime: machine::uptime(),
+            awake: self.awake_since.elapsed(),
+            resume_splay: self.world.config.daemon.resume_splay.0,
+            machine: &self.world.machine,
+        };
+        let plan = plan::plan(&self.tiers, &self.states, &self.running, &moment);
+        for (tier, state) in plan.changed {
+            self.remember(tier, state);
+        }
+        for due in plan.due {
+            // Remembered before it starts: after a crash it is a missed run, not a second one.
+            self.remember(due.tier.clone(), due.state);
+            self.start(&due.tier, due.date);
+        }
+        let next = plan.wake.map_or_else(
+            || "nothing is planned".to_owned(),
+            |at| format!("next at {}", at.format("%Y-%m-%d %H:%M:%S UTC")),
+        );
+        let busy = match self.running.len() {
+            0 => "idle".to_owned(),
+            _ => format!("running {}", self.running.iter().cloned().collect::<Vec<_>>().join(", ")),
+        };
+        self.notifier.status(&format!("{busy}; {next}"));
+        plan.wake
+    }
+
+    /// `Some` while paused, with the end of the pause when it has one.
+    fn paused(&self, now: DateTime<Utc>) -> Option<Option<DateTime<Utc>>> {
+        let until: i64 = self.world.journal.noted(PAUSED).ok()??.parse().ok()?;
+        if until == 0 {
+            return Some(None);
+        }
+        let until = DateTime::from_timestamp(until, 0)?;
+        (until > now).then_some(Some(until))
+    }
+
+    fn remember(&mut self, tier: String, state: State) {
+        if let Err(error) = self.world.journal.remember(&tier, &state) {
+            tracing::warn!(tier, %error, "the plan could not be written down");
+        }
+        self.states.insert(tier, state);
+    }
+
+    fn start(&mut self, name: &str, date: DateTime<Utc>) {
+        tracing::info!(tier = name, due = %date.to_rfc3339(), "starts");
+        self.running.insert(name.to_owned());
+        let (world, stop) = (Arc::clone(&self.world), self.stop.subscribe());
+        let order =
+            Order { tier: name.to_owned(), no_sync: false, dry_run: false, due: Some(date) };
+        self.tasks.spawn(async move {
+            let result = tier::run(&world, &order, stop).await;
+            (order.tier, result)
+        });
+    }
+
+    fn tier_ended(&mut self, ended: Ended) {
+        match ended {
+            Ok((tier, result)) => {
+                self.running.remove(&tier);
+                match result {
+                    Ok(report) => {
+                        let seconds = report.seconds;
+                        tracing::info!(tier, seconds, "ended: {}", report.summary());
+                    }
+                    Err(failure) => tracing::warn!(tier, "did not run: {failure}"),
+                }
+            }
+            // A defect: the tier's name went down with its task.
+            Err(error) => {
+                tracing::error!(%error, "a tier broke off");
+                self.running.clear();
+            }
+        }
+        let active = release::active(&self.world.config.root).map(|r| r.number).ok();
+        if active != self.release {
+            self.read_tiers();
+        }
+    }
+
+    /// Reads the active release's tiers; a broken file leaves the old ones.
+    fn read_tiers(&mut self) {
+        let read = || -> Result<(u64, Tiers)> {
+            let release = release::active(&self.world.config.root)?;
+            let found = jobs::catalogue(&release.tree, &release.files()?, Some(""))?;
+            Ok((release.number, found.tiers))
+        };
+        match read() {
+            Ok((number, tiers)) => {
+                tracing::info!(release = number, tiers = tiers.tiers.len(), "tiers read");
+                self.release = Some(number);
+                self.tiers = tiers.tiers.into_values().collect();
+            }
+            Err(error) if self.tiers.is_empty() => {
+                tracing::warn!("{error}; the built-in tiers are used");
+                self.tiers = Tiers::built_in().tiers.into_values().collect();
+            }
+            Err(error) => tracing::warn!("{error}; the tiers stay as they were"),
+        }
+    }
+
+    /// SIGHUP: ldi.toml and the tiers anew; a broken file leaves the old ones.
+    fn reload(&mut self) {
+        let file = self.world.config.file.clone();
+        match reloaded(&file, &self.world) {
+            Ok(world) => {
+                self.world = Arc::new(world);
+                self.read_tiers();
+                tracing::info!("reloaded {}", file.display());
+            }
+            Err(failure) => tracing::error!("not reloaded: {failure}; the old configuration stays"),
+        }
+        self.notifier.ready();
+    }
+
+    fn nap(&self, wake: Option<DateTime<Utc>>) -> Duration {
+        let until = wake.map_or(LONGEST_SLEEP, |at| {
+            // A little late rather than a little early.
+            (at - Utc::now()).to_std().unwrap_or_default() + Duration::from_millis(5)
+        });
+        let longest = self.notifier.interval().map_or(LONGEST_SLEEP, |i| i.min(LONGEST_SLEEP));
+        until.min(longest)
+    }
+
+    fn notice_sleep(&mut self, (wall, steady): (DateTime<Utc>, Instant)) {
+        let by_wall = Utc::now() - wall;
+        let slept = by_wall.num_seconds() - i64::try_from(steady.elapsed().as_secs()).unwrap_or(0);
+        if slept > JUMP {
+            tracing::info!(seconds = slept, "the machine slept, or its clock was set");
+            self.awake_since = Instant::now();
+        }
+    }
+
+    /// Ends what runs, within the deadline.
+    async fn drain(&mut self) {
+        self.notifier.stopping();
+        self.stop.send_replace(true);
+        let deadline = self.world.config.daemon.stop_deadline.0;
+        let all = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                if let Ok((tier, _)) = ended {
+                    tracing::info!(tier, "interrupted");
+                }
+            }
+        };
+        if tokio::time::timeout(deadline, all).await.is_err() {
+            tracing::warn!("not everything ended within {}", crate::parse::Span(deadline));
+        }
+        tracing::info!("stopped");
+    }
+}
+
+fn reloaded(file: &Path, old: &World) -> Result<World> {
+    let config = Config::load(file)?;
+    if config.root != old.config.root {
+        return Err(Failure::config(format!(
+            "{}, key root: changing it needs a restart",
+            file.display()
+        )));
+    }
+    let journal = crate::journal::Journal::open(&config.root, &old.machine)?;
+    Ok(World { config, machine: old.machine.clone(), journal })
+}

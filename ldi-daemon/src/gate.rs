@@ -1,0 +1,85 @@
+//! Gates: a job that waits for a network asks the library's own `check_corp` and
+//! `check_internet` until they say yes or its deadline has passed.
+
+use std::time::{Duration, Instant};
+
+use tokio::{sync::watch, time::sleep};
+
+use crate::{
+    launch::{self, Fault, Scene},
+    logs::Log,
+    supervise::{Limits, Outcome, supervise},
+    tiers::Gate,
+};
+
+/// How long a job waits when it does not say.
+pub const DEADLINE: Duration = Duration::from_secs(4 * 3600);
+/// How long one look may take.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// How waiting ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// All gates are open.
+    Open,
+    /// The deadline passed: the sentence.
+    Closed(String),
+    /// `ldi` was stopped.
+    Stopped,
+}
+
+/// Waits until all of `gates` were open in one look.
+pub async fn wait(
+    scene: &Scene<'_>,
+    gates: &[Gate],
+    deadline: Duration,
+    run: &str,
+    mut stop: watch::Receiver<bool>,
+) -> Verdict {
+    let begun = Instant::now();
+    loop {
+        let mut closed = None;
+        for gate in gates {
+            if let Err(why) = look(scene, *gate, run, stop.clone()).await {
+                closed = Some(format!("gate {gate} is closed: {why}"));
+                break;
+            }
+        }
+        let Some(why) = closed else { return Verdict::Open };
+        if *stop.borrow() {
+            return Verdict::Stopped;
+        }
+        let left = deadline.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return Verdict::Closed(format!(
+                "{why}; it did not open within {}",
+                crate::parse::Span(deadline)
+            ));
+        }
+        tokio::select! {
+            () = sleep(left.min(scene.config.run.gate_interval.0)) => {}
+            stopped = stop.wait_for(|stop| *stop) => {
+                if stopped.is_ok() {
+                    return Verdict::Stopped;
+                }
+            }
+        }
+    }
+}
+
+async fn look(
+    scene: &Scene<'_>,
+    gate: Gate,
+    run: &str,
+    stop: watch::Receiver<bool>,
+) -> Result<(), String> {
+    let command = launch::gate(scene, gate.function(), run).map_err(|fault| match fault {
+        Fault::Tampered(_, sentence) | Fault::Other(sentence) => sentence,
+    })?;
+    let limits = Limits { timeout: LOOK, kill_after: Duration::from_secs(1), nice: 0 };
+    let ended = supervise(command, run, limits, &mut Log::none(), stop).await;
+    match ended.outcome {
+        Outcome::Ok => Ok(()),
+        _ => Err(format!("{} said no ({})", gate.function(), ended.reason.unwrap_or_default())),
+    }
+}

@@ -1,0 +1,372 @@
+//! Commands that only look, or leave a word for the daemon: history, logs, plan, explain, verify,
+//! pause, resume.
+
+use std::{
+    collections::BTreeMap,
+    io::{IsTerminal, Write},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use codesync::store::Release;
+use serde_json::json;
+
+use crate::{
+    Failure, Result,
+    cli::{print, print_json},
+    config::Config,
+    daemon,
+    error::code,
+    jobs::{self, Catalogue},
+    journal::{Filter, Journal, TierRow},
+    logs::{self, Frame, Stream},
+    machine::{self, Machine},
+    parse::Span,
+    plan::{self, Moment, Start, State},
+    release,
+    schedule::Zone,
+    select::Here,
+    status, supervise,
+    table::{self, table},
+    tier::{self, World},
+    tiers::{Tiers, When},
+};
+
+/// The active release and its catalogue.
+pub fn catalogue(config: &Config, only: Option<&str>) -> Result<(Release, Catalogue)> {
+    let release = release::active(&config.root)?;
+    let found = jobs::catalogue(&release.tree, &release.files()?, only)?;
+    Ok((release, found))
+}
+
+fn journal(config: &Config) -> Result<Journal> {
+    let file = config.root.join("state.db");
+    if !file.exists() {
+        return Err(Failure::new(
+            code::USAGE,
+            format!("{} does not exist: nothing has run here yet", file.display()),
+        ));
+    }
+    Journal::open(&config.root, &Machine::this())
+}
+
+/// `ldi history`.
+pub fn history(config: &Config, filter: &Filter, json: bool) -> Result<u8> {
+    if let Some(word) = &filter.outcome
+        && word != "running"
+        && !supervise::Outcome::ALL.iter().any(|o| o.as_str() == word)
+    {
+        let known: Vec<&str> = supervise::Outcome::ALL.iter().map(|o| o.as_str()).collect();
+        return Err(Failure::new(
+            code::USAGE,
+            format!("{word:?} is no outcome; known: {}, running", known.join(", ")),
+        ));
+    }
+    let runs = journal(config)?.history_now(filter)?;
+    if json {
+        print_json(&runs)?;
+        return Ok(0);
+    }
+    let mut rows = table(&["RUN", "JOB", "OUTCOME", "STARTED", "TIME", "REASON"]);
+    for run in &runs {
+        rows.add_row(vec![
+            run.run.clone().into(),
+            run.job.clone().into(),
+            table::outcome(&run.outcome),
+            Zone::Local.show(run.started).into(),
+            run.seconds().map_or_else(String::new, tier::seconds).into(),
+            run.reason.clone().unwrap_or_default().into(),
+        ]);
+    }
+    print(&table::text(&rows))?;
+    Ok(0)
+}
+
+/// `ldi logs`.
+pub fn logs(config: &Config, word: &str, out: bool, err: bool, json: bool) -> Result<u8> {
+    let run = journal(config)?.find(word)?;
+    let (_, frames) = match logs::read(&config.root.join("logs"), &run.run) {
+        Ok(read) => read,
+        // A run that never started has no log, and its reason says why.
+        Err(_) if run.reason.is_some() && run.stdout_bytes + run.stderr_bytes == 0 => {
+            (Vec::new(), Vec::new())
+        }
+        Err(failure) => return Err(failure),
+    };
+    if out || err {
+        let wanted = if out { Stream::Out } else { Stream::Err };
+        let mut stdout = std::io::stdout().lock();
+        for frame in &frames {
+            if let Frame::Bytes(stream, bytes) = frame
+                && *stream == wanted
+                && stdout.write_all(bytes).is_err()
+            {
+                break;
+            }
+        }
+        return Ok(0);
+    }
+    let lines = logs::lines(&frames);
+    if json {
+        let mut value = serde_json::to_value(&run).unwrap_or_default();
+        let text = |wanted: Stream| -> String {
+            let bytes: Vec<u8> = frames
+                .iter()
+                .filter_map(|frame| match frame {
+                    Frame::Bytes(stream, bytes) if *stream == wanted => Some(bytes.as_slice()),
+                    _ => None,
+                })
+                .flatten()
+                .copied()
+                .collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        value["stdout"] = text(Stream::Out).into();
+        value["stderr"] = text(Stream::Err).into();
+        value["lines"] = lines
+            .iter()
+            .map(
+                |(stream, line)| json!({ "stream": stream, "text": String::from_utf8_lossy(line) }),
+            )
+            .collect();
+        print_json(&value)?;
+        return Ok(0);
+    }
+    let terminal = std::io::stdout().is_terminal();
+    let mut text = format!(
+        "{} {} of release {}, {}: {}{}\n",
+        run.run,
+        run.job,
+        run.release,
+        Zone::Local.show(run.started),
+        run.outcome,
+        run.reason.as_deref().map_or_else(String::new, |r| format!(" ({r})")),
+    )
+    .into_bytes();
+    for (stream, line) in lines {
+        text.extend_from_slice(if stream == Stream::Out { b"out| " } else { b"err| " });
+        if terminal {
+            text.extend_from_slice(logs::harmless(&line).as_bytes());
+        } else {
+            text.extend_from_slice(&line);
+        }
+        text.push(b'\n');
+    }
+    // A reader that has seen enough is no failure.
+    let _ = std::io::stdout().lock().write_all(&text);
+    Ok(0)
+}
+
+/// When a tier starts next.
+#[derive(Debug, Clone)]
+pub struct Next {
+    /// The tier.
+    pub tier: String,
+    /// Its expression.
+    pub when: String,
+    /// Its next start.
+    pub start: Option<Start>,
+}
+
+/// When each tier starts next, as the daemon would plan it now.
+pub fn next(
+    tiers: &Tiers,
+    rows: &BTreeMap<String, TierRow>,
+    config: &Config,
+    machine: &Machine,
+) -> Vec<Next> {
+    let moment = Moment {
+        now: Utc::now(),
+        uptime: machine::uptime(),
+        awake: machine::uptime(),
+        resume_splay: config.daemon.resume_splay.0,
+        machine,
+    };
+    let none = State::default();
+    tiers
+        .tiers
+        .values()
+        .map(|tier| Next {
+            tier: tier.name.clone(),
+            when: tier.when.to_string(),
+            start: plan::start(tier, rows.get(&tier.name).map_or(&none, |r| &r.state), &moment),
+        })
+        .collect()
+}
+
+fn rows(config: &Config, machine: &Machine) -> Result<BTreeMap<String, TierRow>> {
+    if !config.root.join("state.db").exists() {
+        return Ok(BTreeMap::new());
+    }
+    Journal::open(&config.root, machine)?.tiers()
+}
+
+/// `ldi plan`.
+#[allow(clippy::needless_pass_by_value)] // The configuration ends here.
+pub fn plan(config: Config, until: Option<&str>, json: bool) -> Result<u8> {
+    const MOST: usize = 10_000;
+    let machine = Machine::this();
+    let (_, catalogue) = catalogue(&config, None)?;
+    let found = next(&catalogue.tiers, &rows(&config, &machine)?, &config, &machine);
+    let mut starts: Vec<(DateTime<Utc>, String, String)> = Vec::new();
+    let until: Option<DateTime<Utc>> = match until {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| {
+            Failure::new(
+                code::USAGE,
+                format!("{text:?} is no date; write for example 2026-12-31T12:00:00Z"),
+            )
+        })?),
+    };
+    for Next { tier, when, start } in found {
+        let Some(mut start) = start else { continue };
+        starts.push((start.at, tier.clone(), when.clone()));
+        let (Some(until), Some(known)) = (until, catalogue.tiers.tiers.get(&tier)) else {
+            continue;
+        };
+        if let When::Cron(cron, zone) = &known.when {
+            let place = plan::place(known, &machine);
+            while let Some(date) = cron.next(start.date, *zone) {
+                if date + place > until || starts.len() >= MOST {
+                    break;
+                }
+                start.date = date;
+                starts.push((date + place, tier.clone(), when.clone()));
+            }
+        }
+    }
+    starts.sort();
+    if let Some(until) = until {
+        starts.retain(|(at, ..)| *at <= until);
+    }
+    if json {
+        let list: Vec<_> = starts
+            .iter()
+            .map(|(at, tier, when)| json!({ "tier": tier, "at": at.to_rfc3339(), "when": when }))
+            .collect();
+        print_json(&list)?;
+        return Ok(0);
+    }
+    let mut lines = table(&["START", "TIER", "WHEN"]);
+    for (at, tier, when) in starts {
+        lines.add_row(vec![format!("{} ({})", Zone::Local.show(at), status::soon(at)), tier, when]);
+    }
+    print(&table::text(&lines))?;
+    Ok(0)
+}
+
+/// `ldi explain`.
+pub fn explain(config: Config, word: &str, json: bool) -> Result<u8> {
+    let (release, catalogue) = catalogue(&config, None)?;
+    let Some(job) = catalogue.jobs.iter().find(|job| jobs::names(job, word)) else {
+        let known: Vec<&str> = catalogue.jobs.iter().map(|j| j.name.as_str()).collect();
+        let near = crate::parse::nearest(word, &known)
+            .map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        return Err(Failure::new(
+            code::USAGE,
+            format!("release {} has no job {word:?}{near}", release.number),
+        ));
+    };
+    let tags = config.all_tags();
+    let world = World::open(config, Machine::this())?;
+    let here = Here { machine: &world.machine, tags: &tags };
+    let skipped = tier::not_now(&world, job, &here);
+    let found = next(&catalogue.tiers, &world.journal.tiers()?, &world.config, &world.machine);
+    let start = found.iter().find(|n| n.tier == job.tier).and_then(|n| n.start);
+    let last = world
+        .journal
+        .history_now(&Filter { job: Some(job.name.clone()), limit: 1, ..Filter::default() })?
+        .pop();
+    if json {
+        print_json(&json!({
+            "job": job.name, "tier": job.tier, "runs_here": skipped.is_none(), "reason": skipped,
+            "next": start.map(|s| s.at.to_rfc3339()), "last": last,
+            "timeout": Span(job.keys.timeout.map_or(world.config.run.timeout.0, |s| s.0)).to_string(),
+        }))?;
+        return Ok(0);
+    }
+    let mut text =
+        format!("{} runs {} in tier {}\n", job.name, tier::describe(&job.what), job.tier);
+    match (&skipped, start) {
+        (Some(why), _) => text.push_str(&format!("not here: {why}\n")),
+        (None, Some(start)) => text.push_str(&format!(
+            "here: next {} ({})\n",
+            Zone::Local.show(start.at),
+            status::soon(start.at)
+        )),
+        (None, None) => text.push_str("here: next after the next boot\n"),
+    }
+    for gate in &job.keys.wait_for {
+        text.push_str(&format!("waits for gate {gate}\n"));
+    }
+    if let Some(run) = last {
+        text.push_str(&format!(
+            "last: {} {}{}\n",
+            run.outcome,
+            status::ago(run.started),
+            run.reason.map_or_else(String::new, |r| format!(" ({r})"))
+        ));
+    }
+    print(&text)?;
+    Ok(0)
+}
+
+/// `ldi verify`.
+pub fn verify(config: &Config, json: bool) -> Result<u8> {
+    let release = release::active(&config.root)?;
+    let wrong = release.verify()?;
+    if let Some(first) = wrong.first() {
+        release::mark_damaged(&config.root, release.number, first);
+    }
+    if json {
+        print_json(&json!({ "release": release.number, "damaged": wrong }))?;
+    } else if wrong.is_empty() {
+        print(&format!("release {} is what was signed\n", release.number))?;
+    } else {
+        let list: String = wrong.iter().map(|path| format!("  {path}\n")).collect();
+        print(&format!(
+            "release {} is not what was signed; the next sync repairs it:\n{list}",
+            release.number
+        ))?;
+    }
+    Ok(if wrong.is_empty() { 0 } else { code::REFUSED })
+}
+
+/// `ldi pause`.
+pub fn pause(config: &Config, span: Option<Span>) -> Result<u8> {
+    let until = match span {
+        None => 0,
+        Some(Span(span)) => (Utc::now() + span.max(Duration::from_secs(1))).timestamp(),
+    };
+    codesync::store::Store::open(&config.root)?;
+    Journal::open(&config.root, &Machine::this())?.note(daemon::PAUSED, &until.to_string())?;
+    match span {
+        None => print("no tier is started until `ldi resume`\n")?,
+        Some(span) => print(&format!("no tier is started for {span}, or until `ldi resume`\n"))?,
+    }
+    Ok(0)
+}
+
+/// `ldi resume`.
+pub fn resume(config: &Config) -> Result<u8> {
+    if config.root.join("state.db").exists() {
+        Journal::open(&config.root, &Machine::this())?.forget(daemon::PAUSED)?;
+    }
+    print("tiers are started when they are due (the daemon notices within a minute)\n")?;
+    Ok(0)
+}
+
+/// `ldi reset`.
+pub fn reset(config: &Config, word: &str) -> Result<u8> {
+    let (release, catalogue) = catalogue(config, None)?;
+    let Some(job) = catalogue.jobs.iter().find(|job| jobs::names(job, word)) else {
+        let why = format!(
+            "release {} has no job {word:?}; see `ldi plan` and `ldi run TIER --dry-run`",
+            release.number
+        );
+        return Err(Failure::new(code::USAGE, why));
+    };
+    journal(config)?.forget_once(&job.name)?;
+    print(&format!("{} runs again when its tier does\n", job.name))?;
+    Ok(0)
+}

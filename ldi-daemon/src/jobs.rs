@@ -1,0 +1,323 @@
+//! The jobs of a release: files of `scripts/<tier>/` with their header comments, and the
+//! `[[job]]`s of `conf/tiers.toml`.
+//!
+//! Only files that were signed count, and their bytes are compared with their signed hash before
+//! a word of them is believed: a header can change the account that a job runs as.
+
+use std::{io::Read, path::Path};
+
+use codesync::store::File;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Failure, Result,
+    error::code,
+    parse::{self, Wrong},
+    tiers::{self, Gate, Keys, Tiers, What},
+};
+
+const HEADER_LINES: usize = 20;
+const HEADER_BYTES: usize = 8192;
+
+/// One job of one tier.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// Its name.
+    pub name: String,
+    /// Its tier.
+    pub tier: String,
+    /// What it runs.
+    pub what: What,
+    /// Everything else.
+    pub keys: Keys,
+    /// Identifies what it runs, for `run_once`.
+    pub content: String,
+    /// Why it must not be run at all, and the damaged file.
+    pub damaged: Option<(String, String)>,
+}
+
+/// What a release has to run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Catalogue {
+    /// Its tiers, the built-in ones included.
+    pub tiers: Tiers,
+    /// Its jobs, in the order in which they run.
+    pub jobs: Vec<Job>,
+    /// What was left out, and why.
+    pub notes: Vec<String>,
+}
+
+/// Reads the catalogue of the tree at `tree`, which holds the signed `files`; jobs of the other
+/// tiers are left out when `only` names one.
+pub fn catalogue(tree: &Path, files: &[File], only: Option<&str>) -> Result<Catalogue> {
+    let tiers = match find(files, tiers::PATH) {
+        None => Tiers::built_in(),
+        Some(file) => {
+            let bytes = verified(tree, file, 4 << 20)
+                .map_err(|damage| Failure::new(code::REFUSED, damage))?;
+            let text = String::from_utf8(bytes)
+                .map_err(|_| Failure::config(format!("{}: is not UTF-8 text", tiers::PATH)))?;
+            Tiers::of_release(&text).map_err(|w| Failure::config(w.to_string()))?
+        }
+    };
+    let wanted = |tier: &str| only.is_none_or(|o| o == tier);
+    let mut notes = Vec::new();
+    let mut jobs = Vec::new();
+    for job in tiers.jobs.iter().filter(|j| wanted(&j.tier)) {
+        jobs.push(configured(job, tree, files)?);
+    }
+    for file in files {
+        let Some((tier, name)) =
+            file.path.strip_prefix("scripts/").and_then(|rest| rest.split_once('/'))
+        else {
+            continue;
+        };
+        if !tiers.tiers.contains_key(tier) || !wanted(tier) || name.contains('/') {
+            continue;
+        }
+        let listed = |j: &&Job| {
+            j.tier == tier && matches!(&j.what, What::Script(path) if *path == file.path)
+        };
+        if jobs.iter().any(|j| listed(&j)) {
+            continue;
+        }
+        if name.starts_with('.') || name.ends_with('~') {
+            continue;
+        }
+        if !file.executable {
+            notes.push(format!("{} is not executable and was left out", file.path));
+            continue;
+        }
+        jobs.push(found(file, tier, tree)?);
+    }
+    Ok(Catalogue { jobs: ordered(jobs)?, tiers, notes })
+}
+
+fn find<'a>(files: &'a [File], path: &str) -> Option<&'a File> {
+    files.iter().find(|f| f.path == path)
+}
+
+fn configured(job: &tiers::Job, tree: &Path, files: &[File]) -> Result<Job> {
+    let at = |key: &str, what: String| {
+        Failure::config(
+            Wrong { file: tiers::PATH.into(), line: job.line, key: Some(key.into()), what }
+                .to_string(),
+        )
+    };
+    let mut damaged = None;
+    let content = match &job.what {
+        What::Script(path) => {
+            let Some(file) = find(files, path) else {
+                return Err(at("script", format!("{path} is not in this release")));
+            };
+            damaged = header(tree, file).err().map(|damage| (damage, path.clone()));
+            hex::encode(file.sha256)
+        }
+        What::Function(name) => format!("function {name}"),
+        What::Command(words) => format!("command {words:?}"),
+    };
+    Ok(Job {
+        name: job.name.clone(),
+        tier: job.tier.clone(),
+        what: job.what.clone(),
+        content: format!("{content} {:?}", job.keys.args),
+        keys: job.keys.clone(),
+        damaged,
+    })
+}
+
+fn found(file: &File, tier: &str, tree: &Path) -> Result<Job> {
+    let name = file.path.strip_prefix("scripts/").unwrap_or(&file.path);
+    if !tiers::good_name(name) {
+        let what = format!(
+            "{}: a job's name has letters, digits and . _ - + @ only; rename the file",
+            file.path
+        );
+        return Err(Failure::config(what));
+    }
+    let (keys, damaged) = match header(tree, file) {
+        Ok(head) => {
+            let keys =
+                keys_of_header(&file.path, &head).map_err(|w| Failure::config(w.to_string()))?;
+            (keys, None)
+        }
+        Err(damage) => (Keys::default(), Some((damage, file.path.clone()))),
+    };
+    Ok(Job {
+        name: name.to_owned(),
+        tier: tier.to_owned(),
+        what: What::Script(file.path.clone()),
+        content: format!("{} {:?}", hex::encode(file.sha256), keys.args),
+        keys,
+        damaged,
+    })
+}
+
+/// The first bytes of a file whose whole content was compared with its signed hash.
+fn header(tree: &Path, file: &File) -> Result<Vec<u8>, String> {
+    verified(tree, file, HEADER_BYTES)
+}
+
+/// Reads all of a file, keeps the first `keep` bytes, and refuses what was not signed.
+fn verified(tree: &Path, file: &File, keep: usize) -> Result<Vec<u8>, String> {
+    let path = tree.join(&file.path);
+    let mut from = std::fs::File::open(&path)
+        .map_err(|e| format!("cannot open {}: {e}", path.display()))?
+        .take(file.size + 1);
+    let (mut hash, mut kept, mut buffer) = (Sha256::new(), Vec::new(), vec![0; 1 << 16]);
+    loop {
+        let n =
+            from.read(&mut buffer).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+        if n == 0 {
+            break;
+        }
+        hash.update(&buffer[..n]);
+        let room = keep - kept.len();
+        kept.extend_from_slice(&buffer[..n.min(room)]);
+    }
+    if hash.finalize().as_slice() != file.sha256 {
+        return Err(format!(
+            "{} is not what was signed for this release; it was not run and the next sync repairs it",
+            file.path
+        ));
+    }
+    Ok(kept)
+}
+
+/// The keys in lines such as `# ldi: timeout=5m wait_for=corp,internet run_once`.
+fn keys_of_header(path: &str, head: &[u8]) -> Result<Keys, Wrong> {
+    let mut keys = Keys::default();
+    if head.contains(&0) {
+        return Ok(keys);
+    }
+    let text = String::from_utf8_lossy(head);
+    for (at, line) in text.lines().take(HEADER_LINES).enumerate() {
+        let trimmed = line.trim_start();
+        let comment = trimmed.trim_start_matches(['#', '/', '-', ';', '%']);
+        if comment.len() == trimmed.len() {
+            continue;
+        }
+        let Some(words) = comment.trim_start().strip_prefix("ldi:") else { continue };
+        for word in words.split_ascii_whitespace() {
+            let (key, value) = word.split_once('=').unwrap_or((word, "true"));
+            set(&mut keys, key, value).map_err(|what| Wrong {
+                file: path.to_owned(),
+                line: at + 1,
+                key: Some(key.to_owned()),
+                what,
+            })?;
+        }
+    }
+    keys.check().map_err(|(key, what)| Wrong {
+        file: path.to_owned(),
+        line: 0,
+        key: Some(key.to_owned()),
+        what,
+    })?;
+    Ok(keys)
+}
+
+fn set(keys: &mut Keys, key: &str, value: &str) -> Result<(), String> {
+    const KNOWN: [&str; 14] = [
+        "args",
+        "wait_for",
+        "wait_deadline",
+        "timeout",
+        "retries",
+        "after",
+        "parallel",
+        "run_once",
+        "os",
+        "arch",
+        "tags",
+        "percent",
+        "user",
+        "nice",
+    ];
+    let list = || value.split(',').filter(|w| !w.is_empty()).map(str::to_owned).collect();
+    let switch =
+        || value.parse::<bool>().map_err(|_| format!("{value:?} is neither true nor false"));
+    let number = |e: std::num::ParseIntError| format!("{value:?} is not a usable number: {e}");
+    match key {
+        "args" => keys.args = list(),
+        "wait_for" => {
+            keys.wait_for = value
+                .split(',')
+                .map(|w| match w {
+                    "corp" => Ok(Gate::Corp),
+                    "internet" => Ok(Gate::Internet),
+                    _ => Err(format!("{w:?} is no gate; known: corp, internet")),
+                })
+                .collect::<Result<_, _>>()?;
+        }
+        "wait_deadline" => keys.wait_deadline = Some(value.parse()?),
+        "timeout" => keys.timeout = Some(value.parse()?),
+        "retries" => keys.retries = value.parse().map_err(number)?,
+        "after" => keys.after = list(),
+        "parallel" => keys.parallel = switch()?,
+        "run_once" => keys.run_once = switch()?,
+        "os" => keys.os = list(),
+        "arch" => keys.arch = list(),
+        "tags" => keys.tags = list(),
+        "percent" => keys.percent = Some(value.trim_end_matches('%').parse().map_err(number)?),
+        "user" => keys.user = Some(value.to_owned()),
+        "nice" => keys.nice = value.parse().map_err(number)?,
+        _ => {
+            return Err(match parse::nearest(key, &KNOWN) {
+                Some(near) => format!("is not a known key; did you mean {near}?"),
+                None => format!("is not a known key; known here: {}", KNOWN.join(", ")),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Name order within each tier, but after what `after` names. Names that are no job of the tier,
+/// and circles, are refused.
+fn ordered(mut jobs: Vec<Job>) -> Result<Vec<Job>> {
+    let short =
+        |j: &Job| j.name.strip_prefix(&format!("{}/", j.tier)).unwrap_or(&j.name).to_owned();
+    jobs.sort_by_key(|j| (j.tier.clone(), short(j), j.name.clone()));
+    for job in &jobs {
+        if let Some(twice) = jobs.iter().filter(|j| j.name == job.name).nth(1) {
+            return Err(Failure::config(format!(
+                "two jobs are called {:?}; give one of them another name in {}",
+                twice.name,
+                tiers::PATH
+            )));
+        }
+        for before in &job.keys.after {
+            if !jobs.iter().any(|j| j.tier == job.tier && names(j, before)) {
+                return Err(Failure::config(format!(
+                    "job {}, key after: tier {} has no job {before:?}",
+                    job.name, job.tier
+                )));
+            }
+        }
+    }
+    let mut done: Vec<Job> = Vec::new();
+    while !jobs.is_empty() {
+        let ready = jobs.iter().position(|job| {
+            job.keys.after.iter().all(|b| done.iter().any(|d| d.tier == job.tier && names(d, b)))
+        });
+        let Some(ready) = ready else {
+            let circle: Vec<&str> = jobs.iter().map(|j| j.name.as_str()).collect();
+            return Err(Failure::config(format!(
+                "key after: these jobs wait for each other: {}",
+                circle.join(", ")
+            )));
+        };
+        done.push(jobs.remove(ready));
+    }
+    Ok(done)
+}
+
+/// Whether `word` means this job: its name, or its file name within the tier.
+pub fn names(job: &Job, word: &str) -> bool {
+    job.name == word
+        || job.name.strip_prefix(&job.tier).and_then(|n| n.strip_prefix('/')) == Some(word)
+}
+
+#[cfg(test)]
+#[path = "jobs_tests.rs"]
+mod tests;

@@ -1,0 +1,189 @@
+//! Tests of [`super`]: plan.
+
+use super::*;
+use crate::tiers::Tiers;
+
+fn machine() -> Machine {
+    Machine { id: "m1".into(), boot: "b1".into(), os: "linux".into(), arch: "x86_64".into() }
+}
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn tiers(text: &str) -> Vec<Tier> {
+    let named: Vec<String> = text
+        .lines()
+        .filter_map(|l| l.strip_prefix("[tier.")?.strip_suffix(']').map(str::to_owned))
+        .collect();
+    Tiers::of_release(text)
+        .unwrap()
+        .tiers
+        .into_values()
+        .filter(|t| named.contains(&t.name))
+        .collect()
+}
+
+const DAILY: &str = "[tier.daily]\ncron = \"0 10 * * *\"\nsplay = \"4h\"\ntimezone = \"UTC\"\n";
+
+struct World {
+    tiers: Vec<Tier>,
+    states: BTreeMap<String, State>,
+    running: BTreeSet<String>,
+    machine: Machine,
+}
+
+impl World {
+    fn new(text: &str) -> Self {
+        Self {
+            tiers: tiers(text),
+            states: BTreeMap::new(),
+            running: BTreeSet::new(),
+            machine: machine(),
+        }
+    }
+
+    /// Plans, and remembers what the daemon would.
+    fn step(&mut self, now: DateTime<Utc>, uptime: Duration, awake: Duration) -> Plan {
+        let moment = Moment {
+            now,
+            uptime,
+            awake,
+            resume_splay: Duration::from_secs(60),
+            machine: &self.machine,
+        };
+        let plan = plan(&self.tiers, &self.states, &self.running, &moment);
+        self.states.extend(plan.changed.clone());
+        self.states.extend(plan.due.iter().map(|d| (d.tier.clone(), d.state.clone())));
+        plan
+    }
+
+    fn awake(&mut self, now: DateTime<Utc>) -> Plan {
+        let long = Duration::from_secs(400 * 86400);
+        self.step(now, long, long)
+    }
+}
+
+#[test]
+fn a_new_tier_waits_for_its_first_date() {
+    let mut world = World::new(DAILY);
+    let plan = world.awake(at("2026-01-01T12:00:00Z"));
+    assert!(plan.due.is_empty());
+    let place = super::place(&world.tiers[0], &world.machine);
+    assert!(place < Duration::from_secs(4 * 3600));
+    assert_eq!(plan.wake, Some(at("2026-01-02T10:00:00Z") + place));
+}
+
+#[test]
+fn many_missed_dates_are_one_run_within_the_resume_window() {
+    let mut world = World::new(DAILY);
+    world.awake(at("2026-01-01T12:00:00Z"));
+    // Asleep for a month, awake for a moment.
+    let back = at("2026-02-01T09:00:00Z");
+    let plan = world.step(back, Duration::from_secs(9e6 as u64), Duration::ZERO);
+    let wake = plan.wake.unwrap();
+    assert!(plan.due.is_empty() && wake >= back && wake <= back + Duration::from_secs(60));
+    let plan = world.step(wake, Duration::from_secs(9e6 as u64), (wake - back).to_std().unwrap());
+    assert_eq!(plan.due.len(), 1);
+    let again = world.step(wake, Duration::from_secs(9e6 as u64), (wake - back).to_std().unwrap());
+    assert!(again.due.is_empty());
+    // The date of that very day is still to come.
+    assert!(again.wake.unwrap() < at("2026-02-01T14:00:01Z"));
+}
+
+#[test]
+fn a_state_from_the_future_is_pulled_back() {
+    let mut world = World::new(DAILY);
+    world
+        .states
+        .insert("daily".into(), State { served: Some(at("2036-01-01T00:00:00Z")), boot: None });
+    let plan = world.awake(at("2026-01-01T12:00:00Z"));
+    assert!(plan.changed.contains_key("daily"));
+    assert!(plan.wake.unwrap() < at("2026-01-02T14:00:01Z"));
+}
+
+#[test]
+fn startup_runs_once_per_boot_after_its_delay() {
+    let mut world = World::new("[tier.startup]\nat = \"boot\"\ndelay = \"150s\"\n");
+    let boot = at("2026-01-01T00:00:00Z");
+    let seconds = Duration::from_secs;
+    let plan = world.step(boot + seconds(20), seconds(20), seconds(5));
+    assert!(plan.due.is_empty());
+    assert_eq!(plan.wake, Some(boot + seconds(150)));
+    assert_eq!(world.step(boot + seconds(150), seconds(150), seconds(135)).due.len(), 1);
+    // The daemon restarts: same boot.
+    assert!(world.step(boot + seconds(400), seconds(400), seconds(1)).due.is_empty());
+    world.machine.boot = "b2".into();
+    assert_eq!(world.step(boot + seconds(9000), seconds(151), seconds(100)).due.len(), 1);
+}
+
+#[test]
+fn a_running_tier_is_not_due_and_is_coalesced_to_one() {
+    let mut world = World::new("[tier.every15]\ncron = \"*/15 * * * *\"\ntimezone = \"UTC\"\n");
+    world.awake(at("2026-01-01T00:01:00Z"));
+    assert_eq!(world.awake(at("2026-01-01T00:15:00Z")).due.len(), 1);
+    world.running.insert("every15".into());
+    assert!(world.awake(at("2026-01-01T01:02:00Z")).due.is_empty());
+    world.running.clear();
+    assert_eq!(world.awake(at("2026-01-01T01:03:00Z")).due.len(), 1);
+    assert!(world.awake(at("2026-01-01T01:04:00Z")).due.is_empty());
+}
+
+#[test]
+fn a_year_of_all_tiers_is_planned_in_a_second() {
+    let mut world = World::new(DAILY);
+    world.tiers = Tiers::built_in().tiers.into_values().collect();
+    for tier in &mut world.tiers {
+        if let When::Cron(_, zone) = &mut tier.when {
+            *zone = "Europe/Vienna".parse().unwrap();
+        }
+    }
+    let mut now = at("2026-01-01T00:00:00Z");
+    let end = at("2027-01-01T00:00:00Z");
+    let started = std::time::Instant::now();
+    let mut runs: BTreeMap<String, u32> = BTreeMap::new();
+    while now < end {
+        let plan = world.awake(now);
+        for due in &plan.due {
+            *runs.entry(due.tier.clone()).or_default() += 1;
+        }
+        now = plan.wake.unwrap_or(now).max(now + Duration::from_secs(1));
+    }
+    let took = started.elapsed();
+    println!("a year of five tiers: {runs:?} in {took:?}");
+    assert_eq!(runs["startup"], 1);
+    assert!((364..=366).contains(&runs["daily"]));
+    assert!((51..=53).contains(&runs["weekly"]));
+    assert!((8755..=8761).contains(&runs["hourly"]));
+    assert!((35030..=35041).contains(&runs["every15"]));
+    // The debug build of a shared machine is given more room.
+    assert!(took < Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 }));
+}
+
+#[test]
+fn random_clock_jumps_never_run_a_tier_twice_for_a_date() {
+    let mut seed = 42u64;
+    let mut random = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    let mut world = World::new(DAILY);
+    let mut now = at("2026-01-01T00:00:00Z");
+    let mut last: Option<DateTime<Utc>> = None;
+    for _ in 0..5000 {
+        let step = Duration::from_secs(random(3 * 86400));
+        // One step in ten goes back.
+        let back = random(10) == 0;
+        now = if back { now - step } else { now + step };
+        if back {
+            last = None;
+        }
+        let plan = world.awake(now);
+        assert!(plan.due.len() <= 1);
+        if let Some(due) = plan.due.first() {
+            assert!(due.date <= now);
+            assert!(last.is_none_or(|l| due.date > l), "{} again", due.date);
+            last = Some(due.date);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Cron expressions in local time, right at both clock changes.
+//!
+//! The `cron` crate matches calendar fields; this file gives it crontab's meaning: five fields
+//! (seconds are then 0) or six, weekdays 0-7 with Sunday as 0 and 7, day of month OR weekday
+//! when both are restricted. Clock changes follow cron(8): an expression with fixed times runs
+//! once on each day (a skipped time right after the gap, a repeated one the first time); an
+//! expression with a wildcard or step in minutes or hours keeps its rhythm in real time.
+
+use std::{fmt, str::FromStr};
+
+use chrono::{DateTime, Duration, LocalResult, NaiveDateTime, Offset, TimeZone, Utc};
+use serde::{Deserialize, Deserializer};
+
+/// The time zone that a tier is planned in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Zone {
+    /// This machine's.
+    #[default]
+    Local,
+    /// A named one; `UTC` too.
+    Named(chrono_tz::Tz),
+}
+
+impl Zone {
+    fn local(self, at: DateTime<Utc>) -> NaiveDateTime {
+        at.naive_utc() + Duration::seconds(self.offset(at))
+    }
+
+    fn offset(self, at: DateTime<Utc>) -> i64 {
+        let naive = at.naive_utc();
+        i64::from(match self {
+            Zone::Local => chrono::Local.offset_from_utc_datetime(&naive).fix().local_minus_utc(),
+            Zone::Named(tz) => tz.offset_from_utc_datetime(&naive).fix().local_minus_utc(),
+        })
+    }
+
+    fn instants(self, local: NaiveDateTime) -> LocalResult<DateTime<Utc>> {
+        match self {
+            Zone::Local => chrono::Local.from_local_datetime(&local).map(|t| t.with_timezone(&Utc)),
+            Zone::Named(tz) => tz.from_local_datetime(&local).map(|t| t.with_timezone(&Utc)),
+        }
+    }
+
+    /// `at` as people of this zone read it.
+    pub fn show(self, at: DateTime<Utc>) -> String {
+        self.local(at).format("%Y-%m-%d %H:%M:%S").to_string()
+    }
+}
+
+impl FromStr for Zone {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "local" {
+            return Ok(Zone::Local);
+        }
+        text.parse().map(Zone::Named).map_err(|_| {
+            format!("{text:?} is not a time zone; write \"local\", \"UTC\" or a name such as \"Europe/Vienna\"")
+        })
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Zone::Local => f.write_str("local"),
+            Zone::Named(tz) => f.write_str(tz.name()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Zone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A cron expression.
+#[derive(Debug, Clone)]
+pub struct Cron {
+    text: String,
+    /// Two when day of month and weekday are both restricted: either may match.
+    patterns: Vec<cron::Schedule>,
+    rhythm: bool,
+}
+
+impl PartialEq for Cron {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl fmt::Display for Cron {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Cron {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |why: &str| format!("{text:?} is not a cron expression: {why}");
+        if text.len() > 200 {
+            return Err("a cron expression is at most 200 characters long".to_owned());
+        }
+        let mut fields: Vec<&str> = text.split_ascii_whitespace().collect();
+        if fields.len() == 5 {
+            fields.insert(0, "0");
+        }
+        let &[second, minute, hour, day, month, weekday] = fields.as_slice() else {
+            return Err(wrong(
+                "it needs 5 fields (minute hour day month weekday), or 6 with seconds first",
+            ));
+        };
+        let weekdays = weekdays(weekday).map_err(|e| wrong(&e))?;
+        let any = |field: &str| field.starts_with('*') || field == "?";
+        let day = if day == "?" { "*" } else { day };
+        let combinations = if any(day) || any(weekday) {
+            vec![(day, weekdays.as_str())]
+        } else {
+            vec![(day, "*"), ("*", weekdays.as_str())]
+        };
+        let mut patterns = Vec::new();
+        for (day, weekday) in combinations {
+            let expression = format!("{second} {minute} {hour} {day} {month} {weekday}");
+            let pattern: cron::Schedule =
+                expression.parse().map_err(|e: cron::error::Error| wrong(&e.to_string()))?;
+            if pattern.after(&Utc.timestamp_nanos(0)).next().is_none() {
+                return Err(wrong("no date ever matches it"));
+            }
+            patterns.push(pattern);
+        }
+        let rhythm = [minute, hour].iter().any(|f| f.contains('*') || f.contains('/'));
+        Ok(Self { text: text.to_owned(), patterns, rhythm })
+    }
+}
+
+impl<'de> Deserialize<'de> for Cron {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// crontab's weekday field as a list of names, which leaves nothing to count differently.
+fn weekdays(field: &str) -> Result<String, String> {
+    const NAMES: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+    if field == "*" || field == "?" {
+        return Ok("*".to_owned());
+    }
+    let day = |word: &str| -> Result<usize, String> {
+        if let Ok(n) = word.parse::<usize>() {
+            return if n <= 7 { Ok(n) } else { Err(format!("there is no weekday {n}")) };
+        }
+        let upper: String = word.to_ascii_uppercase().chars().take(3).collect();
+        NAMES
+            .iter()
+            .position(|n| *n == upper && word.is_ascii())
+            .ok_or_else(|| format!("there is no weekday {word:?}"))
+    };
+    let mut chosen = [false; 7];
+    for item in field.split(',') {
+        let (range, step) = match item.split_once('/') {
+            Some((range, step)) => {
+                let step: usize = step.parse().map_err(|_| format!("{item:?} has no step"))?;
+                (range, step)
+            }
+            None => (item, 1),
+        };
+        if step == 0 || step > 7 {
+            return Err(format!("{item:?} has no usable step"));
+        }
+        let (first, last) = match range.split_once('-') {
+            _ if range == "*" => (0, 6),
+            Some((first, last)) => {
+                let (first, last) = (day(first)?, day(last)?);
+                (first, if last < first { last + 7 } else { last })
+            }
+            None if step > 1 => (day(range)?, 6),
+            None => (day(range)?, day(range)?),
+        };
+        for n in (first..=last).step_by(step) {
+            chosen[n % 7] = true;
+        }
+    }
+    let names: Vec<&str> = NAMES.iter().zip(chosen).filter(|(_, c)| *c).map(|(n, _)| *n).collect();
+    Ok(if names.len() == 7 { "*".to_owned() } else { names.join(",") })
+}
+
+/// No zone has changed its clock by more than this at once in cron's lifetime but for the date
+/// line, where a whole day goes missing.
+const AROUND: Duration = Duration::hours(26);
+
+impl Cron {
+    /// The first instant after `after` that this expression names in `zone`; `None` past the
+    /// year 2099.
+    pub fn next(&self, after: DateTime<Utc>, zone: Zone) -> Option<DateTime<Utc>> {
+        let offset = zone.offset(after);
+        let candidate = self.next_local(zone.local(after))?;
+        let instant = (candidate - Duration::seconds(offset)).and_utc();
+        // Far from every clock change local time is UTC plus a constant.
+        let near = [after - AROUND, after + AROUND, instant - AROUND, instant + AROUND, instant];
+        if near.iter().all(|t| zone.offset(*t) == offset) {
+            return Some(instant);
+        }
+        self.next_near_change(after, zone)
+    }
+
+    fn next_near_change(&self, after: DateTime<Utc>, zone: Zone) -> Option<DateTime<Utc>> {
+        let mut best: Option<DateTime<Utc>> = None;
+        let mut local = zone.local(after) - AROUND;
+        // Every second of both days, at the worst.
+        for _ in 0..200_000 {
+            local = self.next_local(local)?;
+            if let Some(found) = best
+                && local > zone.local(found) + Duration::hours(3)
+            {
+                return best;
+            }
+            let (first, second) = match zone.instants(local) {
+                LocalResult::Single(t) => (Some(t), None),
+                LocalResult::Ambiguous(a, b) => (Some(a.min(b)), self.rhythm.then_some(a.max(b))),
+                LocalResult::None if self.rhythm => (None, None),
+                LocalResult::None => (gap_end(zone, local), None),
+            };
+            for t in [first, second].into_iter().flatten().filter(|t| *t > after) {
+                best = Some(best.map_or(t, |b| b.min(t)));
+            }
+        }
+        best
+    }
+
+    fn next_local(&self, after: NaiveDateTime) -> Option<NaiveDateTime> {
+        let after = after.and_utc();
+        self.patterns.iter().filter_map(|p| p.after(&after).next()).min().map(|t| t.naive_utc())
+    }
+}
+
+/// The first instant after the gap that `local` falls into.
+fn gap_end(zone: Zone, local: NaiveDateTime) -> Option<DateTime<Utc>> {
+    let (mut low, mut high) = ((local - AROUND).and_utc(), (local + AROUND).and_utc());
+    let before = zone.offset(low);
+    while high - low > Duration::seconds(1) {
+        let middle = low + (high - low) / 2;
+        if zone.offset(middle) == before {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    DateTime::from_timestamp(high.timestamp(), 0)
+}
+
+#[cfg(test)]
+#[path = "schedule_tests.rs"]
+mod tests;

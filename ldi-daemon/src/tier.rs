@@ -1,0 +1,406 @@
+//! The one story: lock, sync, hold the release, select its jobs, run them, report.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{Read, Write},
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use codesync::pull::Report as SyncReport;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::{
+    Failure, Result,
+    config::Config,
+    error::code,
+    jobs::{self, Job},
+    journal::Journal,
+    logs,
+    machine::Machine,
+    release,
+    select::{self, Here},
+    supervise::{self, Outcome},
+    tiers::OnSyncFailure,
+};
+
+mod work;
+
+pub use work::describe;
+
+/// What a tier needs from outside.
+#[derive(Debug)]
+pub struct World {
+    /// The configuration.
+    pub config: Config,
+    /// This machine.
+    pub machine: Machine,
+    /// The journal.
+    pub journal: Journal,
+}
+
+impl World {
+    /// Opens the journal, and ends what an `ldi` that went away left running.
+    pub fn open(config: Config, machine: Machine) -> Result<Self> {
+        // The store makes ROOT and its folders with their modes.
+        codesync::store::Store::open(&config.root)?;
+        let journal = Journal::open(&config.root, &machine)?;
+        for lost in journal.recover(Utc::now())? {
+            let ended = supervise::end_leftovers(&lost.run);
+            tracing::warn!(run = lost.run, job = lost.job, ended, "a run was interrupted");
+        }
+        Ok(Self { config, machine, journal })
+    }
+}
+
+/// What to do with a tier.
+#[derive(Debug, Clone, Default)]
+pub struct Order {
+    /// Its name.
+    pub tier: String,
+    /// Runs the release that is there.
+    pub no_sync: bool,
+    /// Says what would run, and runs nothing.
+    pub dry_run: bool,
+    /// The date that the planner runs it for.
+    pub due: Option<DateTime<Utc>>,
+}
+
+/// How one job ended: an entry of `ldi run --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JobReport {
+    /// Its name.
+    pub job: String,
+    /// Its run; none when it was left out by a filter.
+    pub run: Option<String>,
+    /// How it ended; `would-run` in a dry run.
+    pub outcome: &'static str,
+    /// Why.
+    pub reason: Option<String>,
+    /// What it exited with.
+    pub exit_status: Option<i32>,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// Bytes that it wrote.
+    pub stdout_bytes: u64,
+    /// Bytes that it wrote.
+    pub stderr_bytes: u64,
+}
+
+impl JobReport {
+    fn skipped(job: &Job, reason: String) -> Self {
+        Self {
+            job: job.name.clone(),
+            run: None,
+            outcome: Outcome::Skipped.as_str(),
+            reason: Some(reason),
+            exit_status: None,
+            seconds: 0.0,
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+        }
+    }
+
+    fn would_run(job: &Job) -> Self {
+        Self { outcome: "would-run", ..Self::skipped(job, String::new()) }.without_reason()
+    }
+
+    fn without_reason(mut self) -> Self {
+        self.reason = None;
+        self
+    }
+}
+
+/// What a tier did: the `ldi run --json` object of contract.md.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TierReport {
+    /// Its name.
+    pub tier: String,
+    /// The release that was run.
+    pub release: u64,
+    /// The sync before it; none with --no-sync, or when it failed locally.
+    pub sync: Option<SyncReport>,
+    /// Why the sync failed locally.
+    pub sync_error: Option<String>,
+    /// Every job of the tier.
+    pub jobs: Vec<JobReport>,
+    /// What was left out, and why.
+    pub notes: Vec<String>,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+}
+
+impl TierReport {
+    /// The documented exit code.
+    pub fn exit_code(&self) -> u8 {
+        let good = ["ok", "skipped", "would-run"];
+        if self.jobs.iter().all(|job| good.contains(&job.outcome)) { 0 } else { code::FAILED }
+    }
+
+    /// The last line for people: how many jobs ended how.
+    pub fn summary(&self) -> String {
+        let mut counts: Vec<(&str, usize)> = Vec::new();
+        for job in &self.jobs {
+            match counts.iter_mut().find(|(outcome, _)| *outcome == job.outcome) {
+                Some((_, n)) => *n += 1,
+                None => counts.push((job.outcome, 1)),
+            }
+        }
+        if counts.is_empty() {
+            return "no jobs".to_owned();
+        }
+        counts.iter().map(|(o, n)| format!("{n} {o}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Runs one tier to its end.
+pub async fn run(
+    world: &Arc<World>,
+    order: &Order,
+    stop: watch::Receiver<bool>,
+) -> Result<TierReport> {
+    let begun = Instant::now();
+    let root = world.config.root.clone();
+    let _lock = lock(&root, &order.tier)?;
+    if order.dry_run {
+        return dry_run(world, order, begun);
+    }
+    if let Err(error) = world.journal.tier_starts(&order.tier, order.due, Utc::now()) {
+        tracing::warn!(%error, "the start of the tier could not be written down");
+    }
+    let result = story(world, order, stop, begun).await;
+    let words = match &result {
+        Ok(report) => report.summary(),
+        Err(failure) => failure.to_string(),
+    };
+    if let Err(error) = world.journal.tier_ends(&order.tier, &words, Utc::now()) {
+        tracing::warn!(%error, "the end of the tier could not be written down");
+    }
+    keep_house(world);
+    result
+}
+
+async fn story(
+    world: &Arc<World>,
+    order: &Order,
+    stop: watch::Receiver<bool>,
+    begun: Instant,
+) -> Result<TierReport> {
+    let synced = if order.no_sync { None } else { Some(sync(world).await) };
+    if *stop.borrow() {
+        return Err(Failure::new(code::FAILED, "ldi was stopped before the tier began"));
+    }
+    let release = match release::active(&world.config.root) {
+        Ok(release) => release,
+        Err(missing) => return Err(without_release(missing, synced)),
+    };
+    let hold = release.hold()?;
+    let files = release.files()?;
+    let catalogue = match jobs::catalogue(&release.tree, &files, Some(&order.tier)) {
+        Ok(catalogue) => catalogue,
+        Err(failure) => {
+            if failure.code() == code::REFUSED {
+                release::mark_damaged(&world.config.root, release.number, crate::tiers::PATH);
+            }
+            return Err(failure);
+        }
+    };
+    let tier = known_tier(&catalogue.tiers, &order.tier, release.number)?;
+    let (sync, sync_error) = match synced {
+        None => (None, None),
+        Some(Ok(report)) => (Some(report), None),
+        Some(Err(failure)) => (None, Some(failure)),
+    };
+    let sync_failed =
+        sync_error.as_ref().map(|failure| (failure.code(), failure.to_string())).or_else(|| {
+            let report = sync.as_ref().filter(|r| r.exit_code() != 0)?;
+            Some((report.exit_code(), release::sentence(report)))
+        });
+    if let Some((exit, why)) = &sync_failed {
+        tracing::warn!(tier = order.tier, "{why}");
+        if tier.on_sync_failure == OnSyncFailure::Skip {
+            let sentence = format!("tier {} was skipped, as the sync failed: {why}", order.tier);
+            return Err(Failure::new(*exit, sentence));
+        }
+    }
+    too_stale(world)?;
+
+    let namespace = release::namespace_repaired(&release, &files)?;
+    let tags = world.config.all_tags();
+    let here = Here { machine: &world.machine, tags: &tags };
+    let shop = work::Shop {
+        world,
+        namespace: &namespace,
+        release: release.number,
+        tree: &release.tree,
+        tier: &order.tier,
+        stop,
+    };
+    let jobs = shop.run_all(&catalogue.jobs, &here).await;
+    drop(hold);
+    Ok(TierReport {
+        tier: order.tier.clone(),
+        release: release.number,
+        sync,
+        sync_error: sync_error.map(|failure| failure.to_string()),
+        jobs,
+        notes: catalogue.notes,
+        seconds: begun.elapsed().as_secs_f64(),
+    })
+}
+
+/// Syncs beside the running jobs of other tiers.
+pub async fn sync(world: &Arc<World>) -> Result<SyncReport> {
+    let shared = Arc::clone(world);
+    let result = tokio::task::spawn_blocking(move || release::sync(&shared.config, &|_, _| {}))
+        .await
+        .unwrap_or_else(|error| {
+            Err(Failure::new(code::FAILED, format!("the sync broke off: {error}")))
+        });
+    if let Err(error) = release::remember(&world.journal, &result) {
+        tracing::warn!(%error, "the sync could not be written down");
+    }
+    result
+}
+
+/// No release at all: the reason is the sync's, and so is the exit code.
+fn without_release(missing: Failure, synced: Option<Result<SyncReport>>) -> Failure {
+    match synced {
+        None => missing,
+        Some(Err(failure)) => failure,
+        Some(Ok(report)) => Failure::new(
+            match report.exit_code() {
+                0 => missing.code(),
+                failed => failed,
+            },
+            format!("{missing} ({})", release::sentence(&report)),
+        ),
+    }
+}
+
+fn known_tier<'a>(
+    tiers: &'a crate::tiers::Tiers,
+    name: &str,
+    release: u64,
+) -> Result<&'a crate::tiers::Tier> {
+    tiers.tiers.get(name).ok_or_else(|| {
+        let known: Vec<&str> = tiers.tiers.keys().map(String::as_str).collect();
+        Failure::new(
+            code::USAGE,
+            format!("release {release} has no tier {name:?}; it has {}", known.join(", ")),
+        )
+    })
+}
+
+/// With `sync.max_stale`, a library that nobody confirmed for so long is not run.
+fn too_stale(world: &World) -> Result<()> {
+    let Some(limit) = world.config.sync.max_stale else { return Ok(()) };
+    let last = world
+        .journal
+        .noted(release::LAST_GOOD_SYNC)?
+        .and_then(|text| DateTime::from_timestamp(text.parse().ok()?, 0));
+    let age = last.and_then(|last| (Utc::now() - last).to_std().ok());
+    // A date in the future is a clock that was set back: not stale.
+    if last.is_none() || age.is_some_and(|age| age > limit.0) {
+        return Err(Failure::new(
+            code::REFUSED,
+            format!("the library was not confirmed within {limit} (max_stale), so nothing is run"),
+        ));
+    }
+    Ok(())
+}
+
+fn dry_run(world: &World, order: &Order, begun: Instant) -> Result<TierReport> {
+    let release = release::active(&world.config.root)?;
+    let catalogue = jobs::catalogue(&release.tree, &release.files()?, Some(&order.tier))?;
+    known_tier(&catalogue.tiers, &order.tier, release.number)?;
+    let tags = world.config.all_tags();
+    let here = Here { machine: &world.machine, tags: &tags };
+    let jobs = catalogue
+        .jobs
+        .iter()
+        .map(|job| match not_now(world, job, &here) {
+            Some(reason) => JobReport::skipped(job, reason),
+            None => JobReport::would_run(job),
+        })
+        .collect();
+    Ok(TierReport {
+        tier: order.tier.clone(),
+        release: release.number,
+        sync: None,
+        sync_error: None,
+        jobs,
+        notes: catalogue.notes,
+        seconds: begun.elapsed().as_secs_f64(),
+    })
+}
+
+/// Why a job does not run here and now.
+pub fn not_now(world: &World, job: &Job, here: &Here<'_>) -> Option<String> {
+    if let Some(reason) = select::skip_reason(job, here) {
+        return Some(reason);
+    }
+    if job.keys.run_once && world.journal.once(&job.name).ok()?.as_deref() == Some(&job.content) {
+        return Some("it succeeded once with this content (run_once)".to_owned());
+    }
+    None
+}
+
+fn keep_house(world: &World) {
+    let history = &world.config.history;
+    if let Err(error) = world.journal.prune(history.runs) {
+        tracing::warn!(%error, "old runs could not be removed");
+    }
+    let folder = world.config.root.join("logs");
+    if let Err(error) = logs::prune(&folder, history.logs, history.log_bytes) {
+        tracing::warn!(%error, "old logs could not be removed");
+    }
+}
+
+/// The lock of `name` under `ROOT/var`, with this process's id in it.
+pub fn lock(root: &Path, name: &str) -> Result<File> {
+    let folder = root.join("var");
+    let path = folder.join(format!("lock.{name}"));
+    fs::create_dir_all(&folder).map_err(|e| Failure::io("make", &folder, &e))?;
+    let open =
+        || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = open().map_err(|e| Failure::io("open the lock", &path, &e))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // Only the sentence is poorer without it.
+            let _ = Read::by_ref(&mut file).take(64).read_to_string(&mut holder);
+            let who = match holder.split_ascii_whitespace().next() {
+                Some(pid) => format!("process {pid}"),
+                None => "another process".to_owned(),
+            };
+            let what = match name {
+                "daemon" => "the daemon is already running".to_owned(),
+                tier => format!("tier {tier} is already running"),
+            };
+            return Err(Failure::new(
+                code::BUSY,
+                format!("{what} ({who} holds {}); try again when it has ended", path.display()),
+            ));
+        }
+        Err(TryLockError::Error(e)) => return Err(Failure::io("lock", &path, &e)),
+    }
+    let words = format!("{} {}\n", std::process::id(), Utc::now().to_rfc3339());
+    let written = file.set_len(0).and_then(|()| file.write_all(words.as_bytes()));
+    // A full disk must not stop a tier; the lock itself holds.
+    drop(written);
+    Ok(file)
+}
+
+/// A short name for a duration in reports.
+pub fn seconds(seconds: f64) -> String {
+    match seconds {
+        s if s < 10.0 => format!("{s:.2} s"),
+        s if s < 120.0 => format!("{s:.0} s"),
+        s => crate::parse::Span(Duration::from_secs_f64(s.min(1e9).round())).to_string(),
+    }
+}

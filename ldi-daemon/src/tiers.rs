@@ -1,0 +1,419 @@
+//! `conf/tiers.toml`: tiers and further jobs, checked before a release becomes active.
+//!
+//! A pure reading of text; which of the jobs run here and now is [`crate::select`]'s.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::{
+    parse::{self, Span, Wrong, line_of},
+    schedule::{Cron, Zone},
+};
+
+/// Where the file stands in the tree.
+pub const PATH: &str = "conf/tiers.toml";
+
+/// When a tier runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum When {
+    /// At the dates of a cron expression, in a time zone.
+    Cron(Cron, Zone),
+    /// Once per boot, so long after it.
+    Boot(Duration),
+}
+
+/// What a tier does when the sync before it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnSyncFailure {
+    /// Runs the last good release.
+    #[default]
+    RunLastGood,
+    /// Runs nothing.
+    Skip,
+}
+
+/// One tier.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tier {
+    /// Its name.
+    pub name: String,
+    /// When it runs.
+    pub when: When,
+    /// The window in which this machine has its fixed place.
+    pub splay: Duration,
+    /// What to do when the sync failed.
+    pub on_sync_failure: OnSyncFailure,
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            When::Cron(cron, zone) => write!(f, "{cron} {zone}"),
+            When::Boot(delay) => write!(f, "boot + {}", Span(*delay)),
+        }
+    }
+}
+
+/// A gate that a job may wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gate {
+    /// The organisation's own network.
+    Corp,
+    /// Any network.
+    Internet,
+}
+
+impl Gate {
+    /// The bash function that tells whether the gate is open.
+    pub fn function(self) -> &'static str {
+        match self {
+            Gate::Corp => "check_corp",
+            Gate::Internet => "check_internet",
+        }
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Gate::Corp => "corp",
+            Gate::Internet => "internet",
+        })
+    }
+}
+
+/// Keys of a job that a `[[job]]` and a script's header share.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Keys {
+    /// Arguments, kept exact.
+    pub args: Vec<String>,
+    /// Gates to wait for.
+    pub wait_for: Vec<Gate>,
+    /// For how long to wait for them.
+    pub wait_deadline: Option<Span>,
+    /// Time limit of one run.
+    pub timeout: Option<Span>,
+    /// Further tries after a failure.
+    pub retries: u32,
+    /// Jobs of the same tier that come first.
+    pub after: Vec<String>,
+    /// May run beside others.
+    pub parallel: bool,
+    /// Runs until it succeeded once with this content.
+    pub run_once: bool,
+    /// Systems where it runs; empty: all.
+    pub os: Vec<String>,
+    /// Processors where it runs; empty: all.
+    pub arch: Vec<String>,
+    /// Runs where one of these tags is set; empty: everywhere.
+    pub tags: Vec<String>,
+    /// Runs on this share of all machines.
+    pub percent: Option<u8>,
+    /// Account to run as.
+    pub user: Option<String>,
+    /// Niceness, 0 to 19.
+    pub nice: u8,
+}
+
+/// What a `[[job]]` runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// A file of the tree.
+    Script(String),
+    /// A bash or Python module function.
+    Function(String),
+    /// A program of this machine by its absolute path, with its first arguments.
+    Command(Vec<String>),
+}
+
+/// One `[[job]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// Its name.
+    pub name: String,
+    /// Its tier.
+    pub tier: String,
+    /// What it runs.
+    pub what: What,
+    /// Everything else.
+    pub keys: Keys,
+    /// The line of its table.
+    pub line: usize,
+}
+
+/// A whole `conf/tiers.toml`, with the built-in tiers that it does not redefine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tiers {
+    /// By name.
+    pub tiers: BTreeMap<String, Tier>,
+    /// In the order of the file.
+    pub jobs: Vec<Job>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    #[serde(default)]
+    tier: BTreeMap<String, Spanned<RawTier>>,
+    #[serde(default)]
+    job: Vec<Spanned<RawJob>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTier {
+    cron: Option<Cron>,
+    at: Option<At>,
+    delay: Option<Span>,
+    splay: Option<Span>,
+    timezone: Option<Zone>,
+    #[serde(default)]
+    on_sync_failure: OnSyncFailure,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum At {
+    Boot,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawJob {
+    name: Option<String>,
+    tier: String,
+    function: Option<String>,
+    script: Option<String>,
+    command: Option<Vec<String>>,
+    #[serde(default)]
+    args: Vec<String>,
+    #[serde(default)]
+    wait_for: Vec<Gate>,
+    wait_deadline: Option<Span>,
+    timeout: Option<Span>,
+    #[serde(default)]
+    retries: u32,
+    #[serde(default)]
+    after: Vec<String>,
+    #[serde(default)]
+    parallel: bool,
+    #[serde(default)]
+    run_once: bool,
+    #[serde(default)]
+    os: Vec<String>,
+    #[serde(default)]
+    arch: Vec<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    percent: Option<u8>,
+    user: Option<String>,
+    #[serde(default)]
+    nice: u8,
+}
+
+impl Tiers {
+    /// The tiers that exist without any file.
+    pub fn built_in() -> Self {
+        // A literal of this program: covered by a test, so that a fault cannot ship.
+        Self::parse("the built-in tiers", include_str!("tiers_default.toml"))
+            .unwrap_or_else(|_| Self { tiers: BTreeMap::new(), jobs: Vec::new() })
+    }
+
+    /// Reads `text` on top of the built-in tiers.
+    pub fn of_release(text: &str) -> Result<Self, Wrong> {
+        let mut all = Self::built_in();
+        let file = Self::parse(PATH, text)?;
+        all.tiers.extend(file.tiers);
+        for job in &file.jobs {
+            if !all.tiers.contains_key(&job.tier) {
+                let known: Vec<&str> = all.tiers.keys().map(String::as_str).collect();
+                let what = match parse::nearest(&job.tier, &known) {
+                    Some(near) => format!("no tier is called {:?}; did you mean {near}?", job.tier),
+                    None => format!("no tier is called {:?}", job.tier),
+                };
+                return Err(wrong(PATH, job.line, "tier", what));
+            }
+        }
+        all.jobs = file.jobs;
+        Ok(all)
+    }
+
+    fn parse(file: &str, text: &str) -> Result<Self, Wrong> {
+        let raw: RawFile = parse::toml(file, text)?;
+        let mut tiers = BTreeMap::new();
+        for (name, spanned) in raw.tier {
+            let line = line_of(text, spanned.span().start);
+            let tier = tier(file, line, &name, spanned.into_inner())?;
+            tiers.insert(name, tier);
+        }
+        let mut jobs: Vec<Job> = Vec::new();
+        for spanned in raw.job {
+            let line = line_of(text, spanned.span().start);
+            let job = job(file, line, spanned.into_inner())?;
+            if let Some(first) = jobs.iter().find(|j| j.name == job.name) {
+                let what = format!("{:?} is already the job of line {}", job.name, first.line);
+                return Err(wrong(file, line, "name", what));
+            }
+            jobs.push(job);
+        }
+        Ok(Self { tiers, jobs })
+    }
+}
+
+fn wrong(file: &str, line: usize, key: &str, what: impl Into<String>) -> Wrong {
+    Wrong { file: file.to_owned(), line, key: Some(key.to_owned()), what: what.into() }
+}
+
+/// Names that are safe as a folder, in a message and on a command line.
+pub fn good_name(name: &str) -> bool {
+    let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '@');
+    name.len() <= 200
+        && name
+            .split('/')
+            .all(|part| !part.is_empty() && !part.starts_with(['.', '-']) && part.chars().all(ok))
+}
+
+fn tier(file: &str, line: usize, name: &str, raw: RawTier) -> Result<Tier, Wrong> {
+    if !good_name(name) || name.contains('/') {
+        return Err(wrong(file, line, "tier", format!("{name:?} cannot be the name of a tier")));
+    }
+    let when = match (raw.cron, raw.at) {
+        (Some(cron), None) => {
+            if raw.delay.is_some() {
+                return Err(wrong(
+                    file,
+                    line,
+                    "delay",
+                    "belongs to at = \"boot\"; a cron tier has splay",
+                ));
+            }
+            When::Cron(cron, raw.timezone.unwrap_or_default())
+        }
+        (None, Some(At::Boot)) => {
+            if raw.timezone.is_some() {
+                return Err(wrong(file, line, "timezone", "means nothing with at = \"boot\""));
+            }
+            When::Boot(raw.delay.map_or(Duration::ZERO, |s| s.0))
+        }
+        (Some(_), Some(_)) => {
+            return Err(wrong(file, line, "at", "a tier has either cron or at, not both"));
+        }
+        (None, None) => {
+            return Err(wrong(
+                file,
+                line,
+                "cron",
+                format!("tier {name} needs cron = \"…\" or at = \"boot\""),
+            ));
+        }
+    };
+    Ok(Tier {
+        name: name.to_owned(),
+        when,
+        splay: raw.splay.map_or(Duration::ZERO, |s| s.0),
+        on_sync_failure: raw.on_sync_failure,
+    })
+}
+
+fn job(file: &str, line: usize, raw: RawJob) -> Result<Job, Wrong> {
+    let (default_name, what) = match (raw.script, raw.function, raw.command) {
+        (Some(script), None, None) => {
+            let short = script.strip_prefix("scripts/").unwrap_or(&script).to_owned();
+            (Some(short), What::Script(script))
+        }
+        (None, Some(function), None) => {
+            (Some(format!("{}/{function}", raw.tier)), What::Function(function))
+        }
+        (None, None, Some(command)) => {
+            match command.first() {
+                Some(program) if program.starts_with('/') => {}
+                Some(program) => {
+                    let what = format!("{program:?} must be an absolute path");
+                    return Err(wrong(file, line, "command", what));
+                }
+                None => return Err(wrong(file, line, "command", "is empty")),
+            }
+            (None, What::Command(command))
+        }
+        _ => {
+            let what = "a job has exactly one of script, function and command";
+            return Err(wrong(file, line, "job", what));
+        }
+    };
+    let Some(name) = raw.name.or(default_name) else {
+        return Err(wrong(file, line, "name", "a job with command needs a name"));
+    };
+    if !good_name(&name) {
+        return Err(wrong(file, line, "name", format!("{name:?} cannot be the name of a job")));
+    }
+    let keys = Keys {
+        args: raw.args,
+        wait_for: raw.wait_for,
+        wait_deadline: raw.wait_deadline,
+        timeout: raw.timeout,
+        retries: raw.retries,
+        after: raw.after,
+        parallel: raw.parallel,
+        run_once: raw.run_once,
+        os: raw.os,
+        arch: raw.arch,
+        tags: raw.tags,
+        percent: raw.percent,
+        user: raw.user,
+        nice: raw.nice,
+    };
+    keys.check().map_err(|(key, what)| wrong(file, line, key, what))?;
+    Ok(Job { name, tier: raw.tier, what, keys, line })
+}
+
+impl Keys {
+    /// What no type can say: bounds, and names of systems and processors.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        const OS: [&str; 3] = ["linux", "macos", "freebsd"];
+        const ARCH: [&str; 5] = ["x86_64", "aarch64", "arm64", "amd64", "arm"];
+        let unknown = |words: &[String], known: &[&str]| {
+            words.iter().find(|w| !known.contains(&w.as_str())).map(|w| {
+                match parse::nearest(w, known) {
+                    Some(near) => format!("{w:?} is not known; did you mean {near}?"),
+                    None => format!("{w:?} is not known; known: {}", known.join(", ")),
+                }
+            })
+        };
+        if let Some(what) = unknown(&self.os, &OS) {
+            return Err(("os", what));
+        }
+        if let Some(what) = unknown(&self.arch, &ARCH) {
+            return Err(("arch", what));
+        }
+        if self.percent.is_some_and(|p| p > 100) {
+            return Err(("percent", "is at most 100".to_owned()));
+        }
+        if self.nice > 19 {
+            return Err(("nice", "is between 0 and 19".to_owned()));
+        }
+        if self.retries > 20 {
+            return Err(("retries", "is at most 20".to_owned()));
+        }
+        if self.timeout.is_some_and(|t| t.0.is_zero()) {
+            return Err(("timeout", "must be longer than 0s".to_owned()));
+        }
+        if self.wait_deadline.is_some() && self.wait_for.is_empty() {
+            return Err(("wait_deadline", "means nothing without wait_for".to_owned()));
+        }
+        if self.user.as_deref().is_some_and(|u| u.is_empty() || u.len() > 64) {
+            return Err(("user", "is not the name of an account".to_owned()));
+        }
+        if let Some(arg) = self.args.iter().find(|a| a.contains('\0')) {
+            return Err(("args", format!("{arg:?} holds a NUL character")));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "tiers_tests.rs"]
+mod tests;

@@ -1,0 +1,231 @@
+import sys
+if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+    del sys.path[0]
+import posix
+import _frozen_importlib
+_call = _frozen_importlib._call_with_frames_removed
+_Spec = _frozen_importlib.ModuleSpec
+_LIMIT = 256 << 20
+
+
+def _read(fd):
+    parts = []
+    left = _LIMIT
+    try:
+        while left > 0:
+            part = posix.read(fd, 1 << 20)
+            if not part:
+                break
+            left -= len(part)
+            parts.append(part)
+    finally:
+        posix.close(fd)
+    return b"".join(parts)
+
+
+def _text(raw):
+    return raw.decode(sys.getfilesystemencoding(), "surrogateescape")
+
+
+_head = _read(112).split(b"\0", 6)
+_mode, _tree, _file, _code, _late, _flags = map(_text, _head[:6])
+_table = _head[6]
+
+
+def _hash(data):
+    try:
+        from _sha2 import sha256
+    except ImportError:
+        try:
+            from _sha256 import sha256
+        except ImportError:
+            from hashlib import sha256
+    return sha256(data).hexdigest().encode()
+
+
+def _row(name):
+    try:
+        at = _table.find(b"\n" + name.encode() + b"\0")
+    except UnicodeEncodeError:
+        return None
+    if at < 0:
+        return None
+    return _table[at + 1:_table.find(b"\n", at + 1)].split(b"\0")
+
+
+class LibraryLoader:
+    """Reads a module of the library once and runs those bytes if they are the signed ones."""
+
+    def __init__(self, name, path, signed, package):
+        self.name = name
+        self.path = path
+        self._signed = signed
+        self._package = package
+
+    def __repr__(self):
+        return "<module of the code library %r>" % self.path
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        _call(exec, self.get_code(), module.__dict__)
+
+    def _bytes(self):
+        flags = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC
+        if self._signed:
+            flags |= posix.O_NOFOLLOW
+        try:
+            data = _read(posix.open(self.path, flags))
+        except OSError as error:
+            if not self._signed:
+                raise ImportError("cannot read %s: %s" % (self.path, error), name=self.name, path=self.path)
+            data = None
+        if self._signed and (data is None or _hash(data) != self._signed):
+            raise ImportError(
+                "%s is not what was signed for this release; it was not imported "
+                "and the next sync repairs it" % self.path, name=self.name, path=self.path)
+        return data
+
+    def get_code(self, name=None):
+        return _call(compile, self._bytes(), self.path, "exec", 0, True)
+
+    def get_source(self, name=None):
+        from importlib.util import decode_source
+        return decode_source(self._bytes())
+
+    def get_filename(self, name=None):
+        return self.path
+
+    def is_package(self, name=None):
+        return self._package
+
+    def get_data(self, path):
+        with open(path, "rb") as file:
+            return file.read()
+
+
+class LibraryFinder:
+    """Finds what the index lists, and beneath its packages nothing else."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        row = _row(name)
+        if row is None:
+            parent = name.rpartition(".")[0]
+            if parent and "s" in _flags and _row(parent) is not None:
+                raise ModuleNotFoundError("No module named %r" % name, name=name)
+            return None
+        _, where, signed, kind = row
+        where = _tree + "/" + _text(where)
+        if kind == b"n":
+            spec = _Spec(name, None, is_package=True)
+            spec.submodule_search_locations = [where]
+            return spec
+        package = kind == b"p"
+        spec = _Spec(name, LibraryLoader(name, where, signed, package), origin=where, is_package=package)
+        spec.has_location = True
+        if package:
+            spec.submodule_search_locations = [where.rpartition("/")[0]]
+        return spec
+
+    @staticmethod
+    def invalidate_caches():
+        pass
+
+
+# Behind what is part of Python itself, before what is found on sys.path.
+for _at, _finder in enumerate(sys.meta_path):
+    if getattr(_finder, "__name__", "") == "PathFinder":
+        sys.meta_path.insert(_at, LibraryFinder)
+        break
+else:
+    sys.meta_path.append(LibraryFinder)
+
+del sys.argv[0]
+_main = type(sys)("__main__")
+_main.__builtins__ = __builtins__
+_main.__loader__ = None
+_main.__spec__ = None
+sys.modules["__main__"] = _main
+_space = _main.__dict__
+if _file:
+    _main.__file__ = _file
+
+
+def _tools(text):
+    """Makes every *_tools module that text may mean a global, read when it is first used."""
+    import importlib.util
+    every = text is None or any(word in text for word in ("globals", "eval", "exec", "vars", "dir", "locals"))
+    for line in _table.split(b"\n"):
+        name = line.partition(b"\0")[0]
+        if not name.endswith(b"_tools") or b"." in name:
+            continue
+        name = name.decode()
+        if not every and name not in text:
+            continue
+        module = sys.modules.get(name)
+        if module is None:
+            spec = LibraryFinder.find_spec(name)
+            if spec.loader is None:
+                continue
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[name] = module
+            spec.loader.exec_module(module)
+        _space.setdefault(name, module)
+
+
+def _function():
+    module, _, name = _code.rpartition(".")
+    __import__(module)
+    result = getattr(sys.modules[module], name)(*sys.argv[1:])
+    if result is not None:
+        print(result)
+
+
+def _start():
+    if _mode == "call":
+        return _call(_function)
+    if "g" in _flags:
+        _tools(_code if _mode == "code" and "i" not in _flags else None)
+    if _mode == "code":
+        exec(compile(_code, "<string>", "exec", 0, True), _space)
+    elif _mode == "file":
+        exec(compile(_read(111), _file, "exec", 0, True), _space)
+
+
+def _own(tb):
+    while tb is not None and tb.tb_frame.f_code.co_filename == _start.__code__.co_filename:
+        tb = tb.tb_next
+    return tb
+
+
+def _run():
+    try:
+        _start()
+        return
+    except SystemExit:
+        if "i" in _flags:
+            return
+        raise
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        error.__traceback__ = trace = _own(error.__traceback__)
+        sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
+        sys.last_exc = error
+        sys.excepthook(type(error), error, trace)
+        if _late:
+            space = {"__name__": "__main__", "__file__": _late, "__builtins__": __builtins__}
+            try:
+                exec(compile(_read(113), _late, "exec", 0, True), space)
+            except SystemExit:
+                raise
+            except BaseException as second:
+                sys.excepthook(type(second), second, _own(second.__traceback__))
+    if "i" not in _flags:
+        raise SystemExit(1)
+
+
+_run()

@@ -1,0 +1,36 @@
+"""What collectors share: one way to print, and answers that do not flap."""
+
+import json
+import os
+import sys
+
+import shell_tools
+import sys_tools
+
+
+def emit(value):
+    """Prints a collector's answer as JSON: keys sorted, one line."""
+    json.dump(value, sys.stdout, sort_keys=True, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def stable(name, value, days=30):
+    """Returns value, or what was seen last if it is "unknown" just now.
+
+    The last answer is kept in LDI_STATE_DIR for days; without that folder nothing is kept.
+    """
+    import fs_tools
+
+    folder = os.environ.get("LDI_STATE_DIR")
+    if not folder or not os.path.isdir(folder):
+        return value
+    path = os.path.join(folder, "last-%s.json" % name)
+    if value != sys_tools.UNKNOWN:
+        fs_tools.write_file(path, json.dumps({"at": shell_tools.get_unix_time(), "value": value}))
+        return value
+    try:
+        last = json.loads(fs_tools.read_file(path))
+        age = shell_tools.get_unix_time() - last["at"]
+        return last["value"] if 0 <= age < days * 86400 else value
+    except (OSError, ValueError, KeyError, TypeError):
+        return value

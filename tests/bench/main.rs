@@ -1,0 +1,139 @@
+//! `make bench`: what syncing, publishing and launching cost, beside stock rsync and bare tools.
+//!
+//! Everything runs on loopback within one run, the contestants in turn, so that ratios hold
+//! whatever the machine; no cache is flushed. Medians, and the worst round beside them.
+
+mod cases;
+mod numbers;
+mod site;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use e2e::{bin, parts, run};
+use serde_json::json;
+
+use numbers::Figure;
+use site::Site;
+
+/// Measures codesync and ldi against stock rsync over the same sshd.
+#[derive(Debug, Parser)]
+#[command(after_help = "Example: make bench BENCH='--quick --json bench.json'")]
+struct Args {
+    /// 3 rounds and 1,000 files only: a look, not a measurement.
+    #[arg(long)]
+    quick: bool,
+    /// Rounds of each case; figures are medians.
+    #[arg(long, default_value_t = 11)]
+    rounds: usize,
+    /// Sizes of the libraries.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000])]
+    files: Vec<usize>,
+    /// Only these cases.
+    #[arg(long, value_delimiter = ',')]
+    case: Vec<Case>,
+    /// The seed of the generated libraries.
+    #[arg(long, default_value_t = 2)]
+    seed: u64,
+    /// Writes the figures to this file too.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Case {
+    /// A sync that finds nothing new.
+    Nothing,
+    /// Ten changed files: publishing them, and syncing them.
+    Ten,
+    /// The first sync of a client.
+    First,
+    /// Starting scripts through the loader.
+    Loader,
+}
+
+fn main() -> ExitCode {
+    match measure(Args::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            println!("some figures miss their aim");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(mut args: Args) -> Result<bool> {
+    if args.quick {
+        args.rounds = 3;
+        args.files = vec![1_000];
+    }
+    let wants = |case| args.case.is_empty() || args.case.contains(&case);
+    for name in ["codesync", "ldi", "codesync-shell"] {
+        bin(name)?;
+    }
+    let facts = facts()?;
+    println!("{facts}");
+    let mut figures: Vec<Figure> = Vec::new();
+    for &files in &args.files {
+        if [Case::Nothing, Case::Ten, Case::First].into_iter().any(wants) {
+            println!("\n{files} files, {} rounds", args.rounds);
+            let mut site = Site::new(args.seed, files)?;
+            let mut list = Vec::new();
+            if wants(Case::First) {
+                list.extend(cases::first(&mut site, args.rounds)?);
+            }
+            if wants(Case::Nothing) {
+                list.extend(cases::nothing(&mut site, args.rounds)?);
+            }
+            if wants(Case::Ten) {
+                list.extend(cases::ten(&mut site, args.rounds)?);
+            }
+            numbers::print(&list);
+            figures.extend(list);
+        }
+    }
+    if wants(Case::Loader) {
+        loader();
+    }
+    if let Some(path) = &args.json {
+        let list: Vec<_> = figures.iter().map(Figure::json).collect();
+        let text = serde_json::to_string_pretty(
+            &json!({ "facts": facts, "rounds": args.rounds, "seed": args.seed, "figures": list }),
+        )?;
+        std::fs::write(path, text + "\n")
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(figures.iter().all(|figure| figure.reached() != Some(false)))
+}
+
+/// The machine, and the versions of what is compared.
+fn facts() -> Result<String> {
+    let first = |name: &str, words: &[&str]| -> Result<String> {
+        let done = run(e2e::command(&parts::program(name)?).args(words))?;
+        let text = done.out() + &done.err();
+        Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+    };
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    Ok(format!(
+        "{cores} cores, {}; {}; {}",
+        first("uname", &["-srm"])?,
+        first("rsync", &["--version"])?,
+        first("ssh", &["-V"])?,
+    ))
+}
+
+/// The loader measures itself, in its own example.
+fn loader() {
+    println!("\nloader");
+    let done = parts::example("bench").and_then(|path| run(&mut e2e::command(&path)));
+    match done.and_then(e2e::Done::success) {
+        Ok(done) => print!("{}", done.out()),
+        Err(error) => println!("not measured: {error:#}"),
+    }
+}

@@ -1,0 +1,12 @@
+//! The loader with real bash, Python and other interpreters: what a script sees, and that what
+//! was signed is what runs.
+
+mod arguments;
+mod differential;
+mod interpreters;
+mod namespace;
+mod pyexec;
+mod python;
+mod setting;
+mod swap;
+mod tampered;

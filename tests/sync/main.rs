@@ -1,0 +1,12 @@
+//! Publishing and syncing end to end: the built `codesync`, `codesync-shell` and `ldi`, a real
+//! sshd, and carriers that break, lie or go away.
+
+mod contract;
+mod crash;
+mod happy;
+mod harness;
+mod lying;
+mod setting;
+mod tamper;
+mod unpublishable;
+mod unreachable;
