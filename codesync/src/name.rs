@@ -20,12 +20,14 @@ pub fn path_fault(path: &str) -> Option<&'static str> {
     if path.starts_with('/') {
         return Some("it is absolute");
     }
-    for (index, part) in path.split('/').enumerate() {
+    for part in path.split('/') {
         let fault = match part {
             "" => Some("it has an empty part"),
             "." | ".." => Some("it has a part `.` or `..`"),
             _ if part.len() > PART_MAX => Some("it has a part of more than 255 bytes"),
-            _ if index == 0 && part.eq_ignore_ascii_case(".git") => Some("it begins with .git"),
+            _ if part.eq_ignore_ascii_case(".git") => {
+                Some("it has a part `.git`; publish an export (git archive), not a checkout")
+            }
             _ if part.starts_with('-') => Some("a part of it begins with `-`"),
             _ => None,
         };
@@ -128,6 +130,7 @@ mod tests {
             ".git/config",
             ".GIT/x",
             "-rf",
+            "a/.git/x",
             "a/-b",
             "a\0b",
             "a\nb",
@@ -137,7 +140,7 @@ mod tests {
         }
         assert!(path_fault(&"a".repeat(256)).is_some());
         assert!(path_fault(&"ab/".repeat(400)).is_some());
-        for path in ["a", "modules/ä ö.sh", ".hidden", "a/.git/x", "x-y", "a/b..c"] {
+        for path in ["a", "modules/ä ö.sh", ".hidden", "a/.gitignore", "x-y", "a/b..c"] {
             assert_eq!(path_fault(path), None, "{path:?}");
         }
     }

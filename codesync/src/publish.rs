@@ -16,12 +16,16 @@ use crate::{
 };
 
 mod export;
+mod rotate;
 mod scan;
 
+pub use rotate::rotate;
 pub use scan::scan;
 
 /// Patches lead to a release from this many before it.
 pub const PATCHES: u64 = 8;
+
+const NOTE_MAX: usize = 4096;
 
 /// How long each role's metadata is valid.
 #[derive(Debug, Clone, Copy)]
@@ -155,63 +159,145 @@ pub fn publish(
     lifetimes: Lifetimes,
     now: DateTime<Utc>,
 ) -> Result<Report> {
-    if note.len() > 4096 {
-        return Err(Error::new(Kind::Usage, "the note is longer than 4,096 bytes; shorten it"));
-    }
     library.ring(ring)?;
     let _lock = lock(library)?;
-    let targets_key = keys.role(Role::Targets)?;
-    let manifest = scan(tree, library)?;
-    let versions = library.versions(ring)?;
-    let former = match versions.targets {
-        0 => None,
-        number => library.published(ring, number)?,
+    let issue = Issue { library, keys, ring, note, lifetimes, now };
+    // Before the work: a missing key is known at once.
+    let key = keys.role(Role::Targets)?;
+    issue.sign(&key, &scan(tree, library)?, None)
+}
+
+/// Publishes what the newest release of `from` holds as the next release of `to`.
+pub fn promote(
+    library: &Library,
+    keys: &Keys,
+    (from, to): (&str, &str),
+    lifetimes: Lifetimes,
+    now: DateTime<Utc>,
+) -> Result<Report> {
+    if from == to {
+        return Err(Error::new(Kind::Usage, "a ring cannot be promoted to itself"));
+    }
+    library.ring(to)?;
+    let number = library.versions(from)?.targets;
+    if number == 0 {
+        return Err(Error::new(Kind::Usage, format!("ring {from} has no release to promote")));
+    }
+    reissue(library, keys, (from, number), to, lifetimes, now)
+}
+
+/// Publishes what release `number` of `ring` held under the next number.
+pub fn rollback(
+    library: &Library,
+    keys: &Keys,
+    ring: &str,
+    number: u64,
+    lifetimes: Lifetimes,
+    now: DateTime<Utc>,
+) -> Result<Report> {
+    let newest = library.versions(ring)?.targets;
+    if number == 0 || number >= newest {
+        return Err(Error::new(
+            Kind::Usage,
+            format!("ring {ring} cannot roll back to {number}: its newest release is {newest}"),
+        ));
+    }
+    reissue(library, keys, (ring, number), ring, lifetimes, now)
+}
+
+fn reissue(
+    library: &Library,
+    keys: &Keys,
+    (from, number): (&str, u64),
+    to: &str,
+    lifetimes: Lifetimes,
+    now: DateTime<Utc>,
+) -> Result<Report> {
+    let _lock = lock(library)?;
+    let release = library
+        .published(from, number)?
+        .ok_or_else(|| Error::new(Kind::Usage, format!("ring {from} has no release {number}")))?;
+    let manifest = library.manifest(from, &release)?;
+    let words = release.signed["note"].as_str().unwrap_or_default();
+    let note = match (from == to, words) {
+        (true, _) => format!("back to release {number}"),
+        (false, "") => format!("release {number} of {from}"),
+        (false, words) => format!("release {number} of {from}: {words}"),
     };
-    let old = match &former {
-        Some(former) => library.manifest(ring, former)?,
-        None => Manifest::default(),
-    };
-    let changed = manifest.differing(&old).len()
-        + old.files().iter().filter(|file| manifest.get(&file.path).is_none()).count();
-    let root_expires = root_expires(library, ring)?;
-    if let Some(former) = former.as_ref().filter(|_| changed == 0) {
-        sign_online(library, keys, ring, versions, versions.targets, lifetimes, now)?;
-        return Ok(Report {
+    let issue = Issue { library, keys, ring: to, note: &note, lifetimes, now };
+    let key = keys.role(Role::Targets)?;
+    issue.sign(&key, &manifest, (from == to).then_some(number))
+}
+
+/// A release that is about to be signed.
+struct Issue<'a> {
+    library: &'a Library,
+    keys: &'a Keys,
+    ring: &'a str,
+    note: &'a str,
+    lifetimes: Lifetimes,
+    now: DateTime<Utc>,
+}
+
+impl Issue<'_> {
+    /// Signs `manifest`, whose contents are stored, as the next release. `content_of` is the
+    /// earlier release that it repeats.
+    fn sign(&self, key: &Key, manifest: &Manifest, content_of: Option<u64>) -> Result<Report> {
+        let Self { library, keys, ring, note, lifetimes, now } = *self;
+        if note.len() > NOTE_MAX {
+            return Err(Error::new(Kind::Usage, "the note is longer than 4,096 bytes; shorten it"));
+        }
+        rotate::check_authorized(library, ring, Role::Targets, key)?;
+        let versions = library.versions(ring)?;
+        let former = match versions.targets {
+            0 => None,
+            number => library.published(ring, number)?,
+        };
+        let old = match &former {
+            Some(former) => library.manifest(ring, former)?,
+            None => Manifest::default(),
+        };
+        let changed = manifest.differing(&old).len()
+            + old.files().iter().filter(|file| manifest.get(&file.path).is_none()).count();
+        let mut report = Report {
             ring: ring.to_owned(),
             release: versions.targets,
             files: manifest.files().len(),
-            changed: 0,
+            changed,
             bytes: 0,
-            note: former.signed["note"].as_str().unwrap_or_default().to_owned(),
-            root_expires,
-            targets_expires: former.signed["expires"].as_str().unwrap_or_default().to_owned(),
-        });
-    }
+            note: note.to_owned(),
+            root_expires: root_expires(library, ring)?,
+            targets_expires: after(now, lifetimes.targets),
+        };
+        if let Some(former) = former.as_ref().filter(|_| changed == 0) {
+            sign_online(library, keys, ring, versions, versions.targets, lifetimes, now)?;
+            let word = |key: &str| former.signed[key].as_str().unwrap_or_default().to_owned();
+            report.note = word("note");
+            report.targets_expires = word("expires");
+            return Ok(report);
+        }
 
-    // Contents first, then what points to them.
-    disk::sync_everything(library.folder())?;
-    let release = versions.targets + 1;
-    let (targets, bytes) = store_targets(library, ring, release, &manifest, former.as_ref())?;
-    let targets_expires = after(now, lifetimes.targets);
-    let signed = json!({
-        "_type": "targets", "spec_version": "1.0.0", "version": release, "expires": targets_expires,
-        "ring": ring, "published": stamp(now), "note": note, "targets": targets,
-    });
-    let file = library.ring(ring)?.join(format!("{release}.targets.json"));
-    disk::replace(&file, &envelope(&signed, &[&targets_key])?, 0o644)?;
-    // From here on the release can be seen.
-    sign_online(library, keys, ring, versions, release, lifetimes, now)?;
-    export::update(library, ring, &manifest)?;
-    Ok(Report {
-        ring: ring.to_owned(),
-        release,
-        files: manifest.files().len(),
-        changed,
-        bytes,
-        note: note.to_owned(),
-        root_expires,
-        targets_expires,
-    })
+        // Contents first, then what points to them.
+        disk::sync_everything(library.folder())?;
+        report.release = versions.targets + 1;
+        let (targets, bytes) =
+            store_targets(library, ring, report.release, manifest, former.as_ref())?;
+        report.bytes = bytes;
+        let mut signed = json!({
+            "_type": "targets", "spec_version": "1.0.0", "version": report.release,
+            "expires": report.targets_expires, "ring": ring, "published": stamp(now),
+            "note": note, "targets": targets,
+        });
+        if let Some(number) = content_of {
+            signed["content_of"] = json!(number);
+        }
+        let file = library.ring(ring)?.join(format!("{}.targets.json", report.release));
+        disk::replace(&file, &envelope(&signed, &[key])?, 0o644)?;
+        // From here on the release can be seen.
+        sign_online(library, keys, ring, versions, report.release, lifetimes, now)?;
+        export::update(library, ring, manifest)?;
+        Ok(report)
+    }
 }
 
 /// Signs snapshot and timestamp of `ring` anew, so that they do not expire.
@@ -249,6 +335,8 @@ fn sign_online(
     let folder = library.ring(ring)?;
     let snapshot_key = keys.role(Role::Snapshot)?;
     let timestamp_key = keys.role(Role::Timestamp)?;
+    rotate::check_authorized(library, ring, Role::Snapshot, &snapshot_key)?;
+    rotate::check_authorized(library, ring, Role::Timestamp, &timestamp_key)?;
     // A version that was written before a crash, but never named by a timestamp, is overwritten.
     let new = Versions {
         timestamp: old.timestamp + 1,

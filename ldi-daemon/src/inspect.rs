@@ -268,7 +268,10 @@ pub fn explain(config: Config, word: &str, json: bool) -> Result<u8> {
         ));
     };
     let tags = config.all_tags();
-    let world = World::open(config, Machine::this())?;
+    let machine = Machine::this();
+    codesync::store::Store::open(&config.root)?;
+    let journal = Journal::open(&config.root, &machine)?;
+    let world = World { config, machine, journal };
     let here = Here { machine: &world.machine, tags: &tags };
     let skipped = tier::not_now(&world, job, &here);
     let found = next(&catalogue.tiers, &world.journal.tiers()?, &world.config, &world.machine);

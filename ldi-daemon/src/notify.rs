@@ -28,7 +28,12 @@ impl Notifier {
     }
 
     fn to(address: Option<OsString>, watchdog: Option<Duration>) -> Self {
-        let socket = address.and_then(|address| Some((UnixDatagram::unbound().ok()?, address)));
+        let socket = address.and_then(|address| {
+            let socket = UnixDatagram::unbound().ok()?;
+            // A manager that stopped reading must not stop us.
+            socket.set_nonblocking(true).ok()?;
+            Some((socket, address))
+        });
         Self { socket, watchdog }
     }
 

@@ -6,7 +6,10 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    os::{fd::OwnedFd, unix::ffi::{OsStrExt, OsStringExt}},
+    os::{
+        fd::OwnedFd,
+        unix::ffi::{OsStrExt, OsStringExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -20,9 +23,9 @@ use crate::{
 /// Numbers that scripts do not use by habit, below the 256 that macOS allows.
 const FD_PRELUDE: i32 = 109;
 const FD_SCRIPT: i32 = 110;
-const FD_PACK: i32 = 111;
 const FD_MODULES: i32 = 120;
-/// More than this many modules come from one descriptor.
+const FD_END: i32 = 250;
+/// More modules than this stand in the prelude itself, each in an `eval` of its own.
 const MAX_DESCRIPTORS: usize = 64;
 /// Holds, in each verified file, what `BASH_SOURCE` means there.
 const OWN_SOURCE: &str = "LDI_SOURCE";
@@ -41,8 +44,6 @@ pub struct Script<'a> {
 struct Prelude {
     text: Vec<u8>,
     fds: Vec<(OwnedFd, i32)>,
-    pack: Vec<u8>,
-    packed: usize,
     sources: usize,
 }
 
@@ -52,18 +53,6 @@ impl Prelude {
             self.text.extend_from_slice(part);
         }
         self.text.push(b'\n');
-    }
-
-    /// Reads and runs the modules that wait in the pack.
-    fn flush(&mut self) {
-        if self.packed > 0 {
-            let count = self.packed.to_string();
-            self.line(&[
-                b"__ldi_n=", count.as_bytes(), b"; while [ $__ldi_n -gt 0 ]; do ",
-                b"IFS= read -r -u 111 -d '' __ldi_t; __ldi_n=$((__ldi_n-1)); eval \"$__ldi_t\"; done",
-            ]);
-            self.packed = 0;
-        }
     }
 
     /// The text with `BASH_SOURCE`, where it means this file, replaced by a variable that names it:
@@ -169,18 +158,7 @@ pub fn shell(namespace: &Namespace, program: PathBuf) -> Result<Launch, Error> {
     finish(prelude, program, args)
 }
 
-fn finish(
-    mut prelude: Prelude,
-    program: PathBuf,
-    args: Vec<OsString>,
-) -> Result<Launch, Error> {
-    prelude.flush();
-    if !prelude.pack.is_empty() {
-        let pack = bytes::seal(&prelude.pack)?;
-        prelude.fds.push((pack, FD_PACK));
-        prelude.line(&[b"unset __ldi_n __ldi_t"]);
-    }
-    prelude.fds.sort_by_key(|(_, n)| *n);
+fn finish(mut prelude: Prelude, program: PathBuf, args: Vec<OsString>) -> Result<Launch, Error> {
     let mut close = b"exec 109<&-".to_vec();
     for (_, n) in prelude.fds.iter().filter(|(_, n)| *n != FD_SCRIPT) {
         close.extend_from_slice(format!(" {n}<&-").as_bytes());
@@ -201,8 +179,7 @@ fn finish(
 /// The globals, and every module of `reach`.
 fn prelude(namespace: &Namespace, reach: &Reach) -> Result<Prelude, Error> {
     let index = &namespace.index;
-    let mut prelude =
-        Prelude { text: Vec::new(), fds: Vec::new(), pack: Vec::new(), packed: 0, sources: 0 };
+    let mut prelude = Prelude { text: Vec::new(), fds: Vec::new(), sources: 0 };
     prelude.line(&[b"unset code lib logs modules scripts autoinit"]);
     // Quoted within ${…:-'…'}: not portable to 3.2, hence the test.
     prelude.line(&[b"code=", &quote(namespace.root().as_os_str())]);
@@ -214,7 +191,7 @@ fn prelude(namespace: &Namespace, reach: &Reach) -> Result<Prelude, Error> {
         Reach::Some(modules) => modules.clone(),
         Reach::All => (0..index.modules()).collect(),
     };
-    let packs = modules.len() > MAX_DESCRIPTORS;
+    let many = modules.len() > MAX_DESCRIPTORS;
     for module in modules {
         let module = index.module(module).ok_or_else(|| index.damaged())?;
         let entry = index.file(module.file).ok_or_else(|| index.damaged())?;
@@ -229,15 +206,13 @@ fn prelude(namespace: &Namespace, reach: &Reach) -> Result<Prelude, Error> {
             text = prelude.own_source(&text, &offsets, &path);
         }
         let number = FD_MODULES + i32::try_from(prelude.fds.len()).unwrap_or(i32::MAX);
-        let single = !packs || module.flags & MODULE_RETURNS != 0 || text.contains(&0);
-        if single && number < 250 {
-            prelude.flush();
+        let single = !many || module.flags & MODULE_RETURNS != 0 || text.contains(&0);
+        if single && number < FD_END {
             prelude.fds.push((bytes::seal(&text)?, number));
             prelude.line(&[format!(". /dev/fd/{number}").as_bytes()]);
         } else {
-            prelude.pack.extend_from_slice(&text);
-            prelude.pack.push(0);
-            prelude.packed += 1;
+            // Within `eval` a syntax error ends only this module, as it does with `.`.
+            prelude.line(&[b"eval ", &quote(OsStr::from_bytes(&text))]);
         }
     }
     Ok(prelude)

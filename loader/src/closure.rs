@@ -77,8 +77,7 @@ impl Walk<'_> {
             if unit.risky.iter().any(|name| runs(name)) {
                 return true;
             }
-            takes_args |=
-                n == 0 && (unit.positional || unit.relays.iter().any(|name| runs(name)));
+            takes_args |= n == 0 && (unit.positional || unit.relays.iter().any(|name| runs(name)));
             for var in &unit.trusted_vars {
                 let set_elsewhere = self
                     .index

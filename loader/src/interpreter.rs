@@ -9,10 +9,11 @@ use std::{
 use crate::Error;
 
 /// Where programs are looked for when `PATH` does not have them.
-const FALLBACK: [&str; 5] = ["/usr/bin", "/bin", "/usr/local/bin", "/opt/homebrew/bin", "/usr/sbin"];
+const FALLBACK: [&str; 5] =
+    ["/usr/bin", "/bin", "/usr/local/bin", "/opt/homebrew/bin", "/usr/sbin"];
 
 /// How a file is run.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// bash, with the namespace.
     Bash,
@@ -47,8 +48,10 @@ pub fn choose(path: &str, text: &[u8]) -> Result<Interpreter, Error> {
         return by_name(path, text, missing);
     };
     let line = line.split(|&b| b == b'\n').next().unwrap_or_default();
-    let mut words =
-        line.split(|b| matches!(b, b' ' | b'\t' | b'\r')).filter(|w| !w.is_empty()).map(OsStr::from_bytes);
+    let mut words = line
+        .split(|b| matches!(b, b' ' | b'\t' | b'\r'))
+        .filter(|w| !w.is_empty())
+        .map(OsStr::from_bytes);
     let Some(named) = words.next() else { return Err(missing("nothing")) };
     let shown = |name: &OsStr| name.to_string_lossy().into_owned();
     let mut args: Vec<OsString> = words.map(OsString::from).collect();
@@ -70,11 +73,7 @@ pub fn choose(path: &str, text: &[u8]) -> Result<Interpreter, Error> {
     Ok(Interpreter { kind: kind_of(&program), program, args })
 }
 
-fn by_name(
-    path: &str,
-    text: &[u8],
-    missing: impl Fn(&str) -> Error,
-) -> Result<Interpreter, Error> {
+fn by_name(path: &str, text: &[u8], missing: impl Fn(&str) -> Error) -> Result<Interpreter, Error> {
     const PROGRAMS: [&[u8]; 6] = [
         b"\x7fELF",
         b"\xcf\xfa\xed\xfe",

@@ -17,7 +17,11 @@ mod scan;
 mod suggest;
 mod tree;
 
-use std::{io::Write, os::unix::fs::PermissionsExt, path::{Path, PathBuf}};
+use std::{
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 pub use launch::Launch;
 pub use namespace::Namespace;
@@ -42,7 +46,9 @@ pub struct File {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file on disk is not the one that was signed.
-    #[error("{path} is not what was signed for this release; it was not run and the next sync repairs it")]
+    #[error(
+        "{path} is not what was signed for this release; it was not run and the next sync repairs it"
+    )]
     Tampered {
         /// Path within the tree.
         path: String,
@@ -54,7 +60,9 @@ pub enum Error {
     #[error("{0}")]
     Usage(String),
     /// The interpreter is not installed.
-    #[error("{path} needs {interpreter}, which is not on this machine; install it or change the script's first line")]
+    #[error(
+        "{path} needs {interpreter}, which is not on this machine; install it or change the script's first line"
+    )]
     NoInterpreter {
         /// Path within the tree.
         path: String,

@@ -151,7 +151,11 @@ impl Namespace {
             let module = self.index.module(module)?;
             Some(self.index.file(module.file)?.path.to_owned())
         };
-        modules.into_iter().map(|m| path(m).ok_or_else(|| self.index.damaged())).collect::<Result<_, _>>().map(Some)
+        modules
+            .into_iter()
+            .map(|m| path(m).ok_or_else(|| self.index.damaged()))
+            .collect::<Result<_, _>>()
+            .map(Some)
     }
 
     /// A file of the tree, verified.

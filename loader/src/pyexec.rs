@@ -12,7 +12,8 @@ use crate::{
 const USAGE: &str = "pyexec [--onerror SCRIPT] [-c|--eval CODE] [-i|--interp] FILE ARGS…";
 
 /// `pyexec [--onerror SCRIPT] [-c|--eval CODE] [-i|--interp] FILE ARGS…` (IT-30). What stands
-/// behind FILE, or behind CODE, belongs to the program. With CODE, `sys.argv[0]` is `-c`.
+/// behind the first word that is no option belongs to the program. With CODE there is no FILE, and
+/// `sys.argv` is `-c` and what follows.
 pub fn pyexec(namespace: &Namespace, args: &[OsString]) -> Result<Launch, Error> {
     let mut args = args.iter().cloned().peekable();
     let mut late = None;
@@ -30,7 +31,10 @@ pub fn pyexec(namespace: &Namespace, args: &[OsString]) -> Result<Launch, Error>
             _ => (text.as_str(), None),
         };
         let mut value = |what: &str| {
-            joined.clone().or_else(|| args.next()).ok_or_else(|| usage(&format!("{name} needs {what}")))
+            joined
+                .clone()
+                .or_else(|| args.next())
+                .ok_or_else(|| usage(&format!("{name} needs {what}")))
         };
         match name {
             "--onerror" => late = Some(value("a script")?),

@@ -56,11 +56,9 @@ pub fn launch(namespace: &Namespace, program: PathBuf, task: Task<'_>) -> Result
     field(task.call.map(str::as_bytes).or(task.code.map(OsStr::as_bytes)).unwrap_or_default());
     field(task.late.as_ref().map_or(b"", |(_, path)| path.as_os_str().as_bytes()));
     let mut flags = String::new();
-    for (on, flag) in [
-        (namespace.index.verified(), 's'),
-        (task.interactive, 'i'),
-        (task.globals, 'g'),
-    ] {
+    for (on, flag) in
+        [(namespace.index.verified(), 's'), (task.interactive, 'i'), (task.globals, 'g')]
+    {
         if on {
             flags.push(flag);
         }
@@ -77,8 +75,7 @@ pub fn launch(namespace: &Namespace, program: PathBuf, task: Task<'_>) -> Result
         "exec(compile(r'''{BOOT}''', '<frozen importlib._bootstrap_external>', 'exec'), \
          {{'__name__': 'ldi', '__builtins__': __builtins__}})\n"
     );
-    let mut fds =
-        vec![(bytes::seal(boot.as_bytes())?, FD_BOOT), (bytes::seal(&head)?, FD_TABLE)];
+    let mut fds = vec![(bytes::seal(boot.as_bytes())?, FD_BOOT), (bytes::seal(&head)?, FD_TABLE)];
     if let Some((text, _)) = &task.file {
         fds.push((bytes::seal(text)?, FD_SCRIPT));
     }

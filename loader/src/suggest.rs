@@ -25,7 +25,8 @@ pub fn not_found(what: &str, name: &str, known: impl Iterator<Item = String>) ->
 
 /// Edits from `a` to `b`, if at most `bound`.
 fn distance(a: &str, b: &str, bound: usize) -> Option<usize> {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(200).collect(), b.chars().take(200).collect());
+    let (a, b): (Vec<char>, Vec<char>) =
+        (a.chars().take(200).collect(), b.chars().take(200).collect());
     if a.len().abs_diff(b.len()) > bound {
         return None;
     }

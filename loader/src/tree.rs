@@ -68,6 +68,9 @@ fn walk(folder: &Path, name: &str, depth: usize, files: &mut Vec<File>) -> std::
 /// that run without the loader.
 pub fn is_bash_module(path: &str) -> bool {
     path.strip_prefix("modules/").is_some_and(|name| {
-        name.ends_with(".sh") && !name.contains('/') && !name.starts_with('.') && name != "autoinit.sh"
+        name.ends_with(".sh")
+            && !name.contains('/')
+            && !name.starts_with('.')
+            && name != "autoinit.sh"
     })
 }

@@ -17,7 +17,8 @@ fn a_missing_interpreter_is_named() -> Result<()> {
         .file("scripts/c", "just text\n")?
         .file("scripts/d", "#!\n")?;
     let namespace = library.release()?;
-    for (path, wanted) in [("scripts/a", "/opt/none/bin/tcl"), ("scripts/b", "no-such-interpreter")] {
+    for (path, wanted) in [("scripts/a", "/opt/none/bin/tcl"), ("scripts/b", "no-such-interpreter")]
+    {
         match namespace.script(path, &[]) {
             Err(Error::NoInterpreter { path: said, interpreter }) => {
                 assert_eq!((said.as_str(), interpreter.as_str()), (path, wanted));
@@ -46,7 +47,10 @@ fn other_interpreters_and_programs_run_the_signed_bytes() -> Result<()> {
     library
         .file("modules/m.sh", "helper() { :; }\n")?
         .file("scripts/p", "#!/usr/bin/perl -w\nprint join('|', @ARGV), \"\\n\";\n")?
-        .file("scripts/s", "#!/bin/sh\nprintf '%s|' \"$0\" \"$@\"; type helper 2>/dev/null || echo none\n")?
+        .file(
+            "scripts/s",
+            "#!/bin/sh\nprintf '%s|' \"$0\" \"$@\"; type helper 2>/dev/null || echo none\n",
+        )?
         .file("scripts/bin", &program)?;
     let full = library.tree().join("scripts/bin");
     std::fs::set_permissions(&full, std::fs::Permissions::from_mode(0o755))?;

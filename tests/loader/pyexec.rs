@@ -44,9 +44,10 @@ fn code_and_prompt_have_the_tools_as_globals() -> Result<()> {
         let end = done(&namespace, &[option, "print(a_tools.twice('y'))"])?;
         assert_eq!((end.out.as_str(), end.code), ("yy\n", Some(0)), "{end:?}");
     }
-    let end = done(&namespace, &["-c", "import sys; print(sys.argv)", "-i", "b"])?;
-    assert_eq!(end.out, "['-c', '-i', 'b']\n");
-    let end = done(&namespace, &["-c", "print(sorted(n for n in globals() if n.endswith('_tools')))"])?;
+    let end = done(&namespace, &["-c", "import sys; print(sys.argv)", "a", "-i", "b"])?;
+    assert_eq!(end.out, "['-c', 'a', '-i', 'b']\n");
+    let end =
+        done(&namespace, &["-c", "print(sorted(n for n in globals() if n.endswith('_tools')))"])?;
     assert_eq!(end.out, "['a_tools', 'broken_tools']\n");
     let end = done(&namespace, &["-c", "1 / 0"])?;
     assert!(end.code == Some(1) && end.err.contains("ZeroDivisionError"));
@@ -88,9 +89,13 @@ fn the_late_script_sees_the_dead() -> Result<()> {
 
 #[test]
 fn wrong_options_are_refused() -> Result<()> {
-    let namespace = library()?.release()?;
+    let library = library()?;
+    let namespace = library.release()?;
     for args in [vec![], vec!["-x", "f"], vec!["-c"], vec!["--onerror", "scripts/late.py"]] {
-        assert!(matches!(pyexec(&namespace, &words(&args)), Err(loader::Error::Usage(_))), "{args:?}");
+        assert!(
+            matches!(pyexec(&namespace, &words(&args)), Err(loader::Error::Usage(_))),
+            "{args:?}"
+        );
     }
     let missing = pyexec(&namespace, &words(&["none.py"]));
     assert!(matches!(missing, Err(loader::Error::NotFound(_))));

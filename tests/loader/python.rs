@@ -60,11 +60,17 @@ fn endings_are_pythons_own() -> Result<()> {
     let mut library = library()?;
     library
         .file("scripts/raise.py", "import b_tools\ndef f():\n    b_tools.fails()\nf()\n")?
-        .file("scripts/exit.py", "import sys, atexit\natexit.register(print, 'bye')\nsys.exit(5)\n")?
+        .file(
+            "scripts/exit.py",
+            "import sys, atexit\natexit.register(print, 'bye')\nsys.exit(5)\n",
+        )?
         .file("scripts/term.py", "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")?
         .file("scripts/int.py", "raise KeyboardInterrupt\n")?
         .file("scripts/syntax.py", "x = = 1\n")?
-        .file("scripts/clean.py", "import sys\nprint(sorted(k for k in globals()), sys.path[0] != '', __spec__)\n")?;
+        .file(
+            "scripts/clean.py",
+            "import sys\nprint(sorted(k for k in globals()), sys.path[0] != '', __spec__)\n",
+        )?;
     let namespace = library.release()?;
     let ended = |path: &str| run(namespace.script(path, &[])?);
     let raised = ended("scripts/raise.py")?;
@@ -80,7 +86,7 @@ fn endings_are_pythons_own() -> Result<()> {
     let syntax = ended("scripts/syntax.py")?;
     assert!(syntax.code == Some(1) && syntax.err.contains("scripts/syntax.py\", line 1"));
     let clean = ended("scripts/clean.py")?;
-    let names = "['__builtins__', '__doc__', '__file__', '__loader__', '__name__', '__package__', '__spec__']";
+    let names = "['__builtins__', '__doc__', '__file__', '__loader__', '__name__', '__package__', '__spec__', 'sys']";
     assert_eq!(clean.out, format!("{names} True None\n"));
     Ok(())
 }

@@ -44,7 +44,8 @@ fn pulls(kind: Kind) -> Result<()> {
         (&format!("{}/export/stable", server.served()), "again/stable"),
     ] {
         let target = to.join(at);
-        let into = if from.ends_with('/') { target.as_path() } else { target.parent().unwrap() };
+        // Without the slash rsync sends the folder itself.
+        let into = if from.ends_with('/') { &target } else { target.parent().unwrap_or(&to) };
         fs::create_dir_all(into)?;
         let args = ["-a", &format!("server:{from}"), &format!("{}/", into.display())];
         server.rsync("machine", &args)?.success()?;

@@ -8,7 +8,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 /// Folders that are made, not written.
-const MADE: &[&str] = &[".git", "target", "demo", "__pycache__", "node_modules"];
+const MADE: &[&str] =
+    &[".git", "target", "demo", "__pycache__", "node_modules", "corpus", "artifacts"];
 /// Longer files are data, not text.
 const MAX_BYTES: u64 = 4 << 20;
 

@@ -71,10 +71,6 @@ fn walk(tree: &Path, folder: &str, paths: &mut Vec<String>) -> Result<()> {
         };
         let path = if folder.is_empty() { part } else { format!("{folder}/{part}") };
         let kind = entry.file_type().map_err(fail)?;
-        // A checkout is published as it stands, without its history.
-        if path == ".git" {
-            continue;
-        }
         if let Some(fault) = name::path_fault(&path) {
             return Err(refuse(&path, fault));
         }

@@ -135,9 +135,8 @@ fn a_client_that_was_away_takes_full_and_patch() {
     house.publish();
     house.sync();
     // Text that does not compress away, so that a patch is much smaller than everything.
-    let noise: String = (0..4000_u32)
-        .map(|n| format!("{}\n", hex::encode(sha256(&u32::to_le_bytes(n)))))
-        .collect();
+    let noise: String =
+        (0..4000_u32).map(|n| format!("{}\n", hex::encode(sha256(&u32::to_le_bytes(n))))).collect();
     house.write("modules/noise.sh", &noise);
     for step in 0..20 {
         house.write("conf/x", &format!("{step}"));
@@ -232,6 +231,95 @@ fn an_older_or_another_rings_library_is_refused() {
     let report = sync(&settings, house.now, &|_| Ok(()), &|_, _| {}).unwrap();
     assert_eq!((report.outcome, report.release), (Outcome::Refused, None));
     assert!(report.reason.unwrap().contains("canary"));
+}
+
+#[test]
+fn promotion_and_rollback_move_forward() {
+    let house = House::new();
+    house.publish();
+    house.sync();
+    house.write("conf/x", "bad idea");
+    house.publish_to("canary");
+    let library = Library::open(&house.path("library")).unwrap();
+    let (keys, lifetimes) = (house.keys(), Lifetimes::default());
+    let done =
+        publish::promote(&library, &keys, ("canary", "stable"), lifetimes, house.now).unwrap();
+    assert_eq!((done.release, done.changed), (2, 1));
+    assert_eq!(house.sync().release, Some(2));
+    house.assert_in_sync();
+    let done = publish::rollback(&library, &keys, "stable", 1, lifetimes, house.now).unwrap();
+    assert_eq!(done.release, 3);
+    let report = house.sync();
+    assert_eq!((report.release, report.transfer), (Some(3), Transfer::Patch));
+    assert_eq!(fs::read(house.path("client/lib/conf/x")).unwrap(), b"");
+    let kind = |to| {
+        publish::rollback(&library, &keys, "stable", to, lifetimes, house.now).unwrap_err().kind()
+    };
+    assert_eq!((kind(0), kind(3), kind(9)), (Kind::Usage, Kind::Usage, Kind::Usage));
+}
+
+#[test]
+fn a_client_follows_every_rotation_however_long_it_was_away() {
+    use crate::sign::Role;
+    let mut house = House::new();
+    house.publish();
+    house.sync();
+    let before = house.path("before");
+    copy(&house.path("library"), &before);
+    let library = Library::open(&house.path("library")).unwrap();
+    let rotate = |role, now| {
+        publish::rotate(&library, &house.keys(), role, Lifetimes::default(), now).unwrap()
+    };
+    // Everything twice, root first, over most of a year.
+    let mut version = 1;
+    for round in 0..2 {
+        for role in [Role::Root, Role::Timestamp, Role::Snapshot, Role::Targets] {
+            let now = house.now + TimeDelta::days(100 * round);
+            version += 1;
+            assert_eq!(rotate(role, now), version);
+        }
+    }
+    // Old keys no longer sign anything.
+    let old_keys = house.path("old-keys");
+    copy(&house.path("keys"), &old_keys);
+    for role in ["timestamp", "targets"] {
+        fs::rename(
+            old_keys.join(format!("{role}.before-3.pem")),
+            old_keys.join(format!("{role}.pem")),
+        )
+        .or_else(|_| {
+            fs::rename(
+                old_keys.join(format!("{role}.before-5.pem")),
+                old_keys.join(format!("{role}.pem")),
+            )
+        })
+        .unwrap();
+    }
+    let refused = publish::refresh(
+        &library,
+        &Keys::new(&old_keys),
+        "stable",
+        Lifetimes::default(),
+        house.now,
+    );
+    assert_eq!(refused.unwrap_err().kind(), Kind::Config);
+
+    house.now += TimeDelta::days(101);
+    assert_eq!(house.sync().outcome, Outcome::Current);
+    house.write("conf/x", "after");
+    house.publish();
+    assert_eq!(house.sync().release, Some(2));
+    // The root that was accepted last counts, not the one that was pinned: what the old keys
+    // signed is no longer believed.
+    let mut settings = house.settings();
+    settings.sources = vec![format!("file://{}", before.display())];
+    let report = sync(&settings, house.now, &|_| Ok(()), &|_, _| {}).unwrap();
+    assert_eq!((report.outcome, report.release), (Outcome::Refused, Some(2)));
+    // A machine with the first root pinned comes through all of them.
+    settings.sources = house.settings().sources;
+    settings.root = house.path("second");
+    let report = sync(&settings, house.now, &|_| Ok(()), &|_, _| {}).unwrap();
+    assert_eq!(report.release, Some(2));
 }
 
 #[test]

@@ -1,9 +1,6 @@
 //! Makes an index: reads every module once, resolves who needs whom.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashMap},
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     DEF_REPLACES, FILES, HEADER, LISTS, MAGIC, MODULE_ALWAYS, MODULE_OWN_SOURCE, MODULE_RETURNS,
@@ -42,10 +39,36 @@ struct Name {
 /// Variables that change how bash itself or every child works.
 fn acts_by_itself(name: &[u8]) -> bool {
     const KNOWN: [&[u8]; 30] = [
-        b"CDPATH", b"COLUMNS", b"ENV", b"EXECIGNORE", b"FCEDIT", b"FIGNORE", b"FUNCNEST",
-        b"GLOBIGNORE", b"HOME", b"IFS", b"INPUTRC", b"LANG", b"LANGUAGE", b"LINENO", b"LINES",
-        b"OPTERR", b"OPTIND", b"PATH", b"POSIXLY_CORRECT", b"PROMPT_COMMAND", b"PS4", b"RANDOM",
-        b"REPLY", b"SECONDS", b"SHELL", b"SHELLOPTS", b"TIMEFORMAT", b"TMOUT", b"TMPDIR", b"TZ",
+        b"CDPATH",
+        b"COLUMNS",
+        b"ENV",
+        b"EXECIGNORE",
+        b"FCEDIT",
+        b"FIGNORE",
+        b"FUNCNEST",
+        b"GLOBIGNORE",
+        b"HOME",
+        b"IFS",
+        b"INPUTRC",
+        b"LANG",
+        b"LANGUAGE",
+        b"LINENO",
+        b"LINES",
+        b"OPTERR",
+        b"OPTIND",
+        b"PATH",
+        b"POSIXLY_CORRECT",
+        b"PROMPT_COMMAND",
+        b"PS4",
+        b"RANDOM",
+        b"REPLY",
+        b"SECONDS",
+        b"SHELL",
+        b"SHELLOPTS",
+        b"TIMEFORMAT",
+        b"TMOUT",
+        b"TMPDIR",
+        b"TZ",
     ];
     KNOWN.binary_search(&name).is_ok()
         || [&b"BASH"[..], b"LC_", b"HIST", b"LDI_"].iter().any(|p| name.starts_with(p))
@@ -127,8 +150,8 @@ fn settle_arguments(facts: &[scan::Facts<'_>], names: &mut BTreeMap<Vec<u8>, Nam
             let inner = fact.inner.iter().map(|(name, unit)| (name, *unit));
             for (name, unit) in own.chain(inner) {
                 let unit = &fact.units[unit];
-                let runs = unit.positional
-                    || unit.relays.iter().any(|to| runs_arguments(names, to));
+                let runs =
+                    unit.positional || unit.relays.iter().any(|to| runs_arguments(names, to));
                 if runs && !runs_arguments(names, name) {
                     // A function that only exists within another is noted as a name without
                     // definitions: calls of it are what matters.
@@ -143,8 +166,8 @@ fn settle_arguments(facts: &[scan::Facts<'_>], names: &mut BTreeMap<Vec<u8>, Nam
     }
 }
 
-fn runs_arguments(names: &BTreeMap<Vec<u8>, Name>, name: &Cow<'_, [u8]>) -> bool {
-    names.get(name.as_ref()).is_some_and(|n| n.runs_arguments)
+fn runs_arguments(names: &BTreeMap<Vec<u8>, Name>, name: &[u8]) -> bool {
+    names.get(name).is_some_and(|n| n.runs_arguments)
 }
 
 #[derive(Default)]

@@ -257,11 +257,7 @@ impl Index {
         let record = self.record(NAMES, at)?;
         let (offset, count) = (read_u32(record, 8)?, read_u32(record, 12)?);
         let flat: Vec<u32> = self.list(offset, count.checked_mul(3)?)?.collect();
-        Some(
-            flat.chunks_exact(3)
-                .map(|d| Def { module: d[0], unit: d[1], flags: d[2] })
-                .collect(),
-        )
+        Some(flat.chunks_exact(3).map(|d| Def { module: d[0], unit: d[1], flags: d[2] }).collect())
     }
 
     /// A name by its text.

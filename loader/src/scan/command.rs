@@ -353,9 +353,8 @@ impl<'a> Scanner<'a> {
             j += 1;
         }
         let rest = self.s.get(j..self.end).unwrap_or_default();
-        let ops: [&[u8]; 12] = [
-            b"&>>", b"<<<", b"<<-", b"<<", b"<>", b"<&", b">>", b">&", b">|", b"&>", b"<", b">",
-        ];
+        let ops: [&[u8]; 12] =
+            [b"&>>", b"<<<", b"<<-", b"<<", b"<>", b"<&", b">>", b">&", b">|", b"&>", b"<", b">"];
         let Some(op) = ops.iter().find(|op| rest.starts_with(op)) else { return false };
         if op.len() == 1 && rest.get(1) == Some(&b'(') {
             return false; // a process substitution

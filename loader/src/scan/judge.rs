@@ -11,19 +11,82 @@ use super::{
 /// Commands that only look, as a test or within a substitution at a module's top level.
 const PURE: [&[u8]; 5] = [b"[", b"test", b":", b"true", b"false"];
 const PURE_INSIDE: [&[u8]; 11] = [
-    b"uname", b"hostname", b"id", b"dirname", b"basename", b"pwd", b"printf", b"echo", b"cd",
-    b"command", b"type",
+    b"uname",
+    b"hostname",
+    b"id",
+    b"dirname",
+    b"basename",
+    b"pwd",
+    b"printf",
+    b"echo",
+    b"cd",
+    b"command",
+    b"type",
 ];
 
 /// Commands that stand first when they are arguments of something that runs its arguments, and
 /// that never run a function of this shell given to them.
 const OUTSIDERS: [&[u8]; 60] = [
-    b"apt-get", b"awk", b"basename", b"bash", b"cat", b"cd", b"chmod", b"chown", b"cp", b"curl",
-    b"cut", b"date", b"dd", b"defaults", b"df", b"diff", b"dirname", b"du", b"echo", b"env",
-    b"false", b"find", b"git", b"grep", b"gzip", b"head", b"hostname", b"id", b"install", b"jamf",
-    b"kill", b"launchctl", b"ln", b"ls", b"mkdir", b"mktemp", b"mount", b"mv", b"nice", b"ping",
-    b"printf", b"ps", b"rm", b"rmdir", b"rsync", b"sed", b"sh", b"sleep", b"sort", b"ssh",
-    b"stat", b"sudo", b"systemctl", b"tail", b"tar", b"tee", b"touch", b"tr", b"uname", b"wget",
+    b"apt-get",
+    b"awk",
+    b"basename",
+    b"bash",
+    b"cat",
+    b"cd",
+    b"chmod",
+    b"chown",
+    b"cp",
+    b"curl",
+    b"cut",
+    b"date",
+    b"dd",
+    b"defaults",
+    b"df",
+    b"diff",
+    b"dirname",
+    b"du",
+    b"echo",
+    b"env",
+    b"false",
+    b"find",
+    b"git",
+    b"grep",
+    b"gzip",
+    b"head",
+    b"hostname",
+    b"id",
+    b"install",
+    b"jamf",
+    b"kill",
+    b"launchctl",
+    b"ln",
+    b"ls",
+    b"mkdir",
+    b"mktemp",
+    b"mount",
+    b"mv",
+    b"nice",
+    b"ping",
+    b"printf",
+    b"ps",
+    b"rm",
+    b"rmdir",
+    b"rsync",
+    b"sed",
+    b"sh",
+    b"sleep",
+    b"sort",
+    b"ssh",
+    b"stat",
+    b"sudo",
+    b"systemctl",
+    b"tail",
+    b"tar",
+    b"tee",
+    b"touch",
+    b"tr",
+    b"uname",
+    b"wget",
 ];
 
 fn outsider(name: &[u8]) -> bool {
@@ -42,12 +105,7 @@ fn option(word: &Word<'_>, letters: &[u8]) -> bool {
 
 impl<'a> Scanner<'a> {
     /// Weighs a simple command.
-    pub(super) fn judge(
-        &mut self,
-        command: &Word<'a>,
-        args: &[Word<'a>],
-        redirected: bool,
-    ) {
+    pub(super) fn judge(&mut self, command: &Word<'a>, args: &[Word<'a>], redirected: bool) {
         let Some(name) = command.literal() else {
             self.effect();
             self.sink(command);
@@ -63,8 +121,7 @@ impl<'a> Scanner<'a> {
             b"." | b"source" => self.source(args),
             b"alias" | b"compgen" | b"complete" => self.unit().general = true,
             b"shopt" => {
-                self.unit().general |=
-                    args.iter().any(|a| a.literal() == Some(b"expand_aliases"));
+                self.unit().general |= args.iter().any(|a| a.literal() == Some(b"expand_aliases"));
             }
             b"declare" | b"typeset" | b"local" | b"readonly" | b"export" => {
                 self.declare(&name, args);
@@ -263,7 +320,8 @@ impl<'a> Scanner<'a> {
             || self.subshell > 0 && PURE_INSIDE.contains(&name)
             || redirected && name == b"command" && args.first().is_some_and(|a| option(a, b"vV"))
             || redirected && name == b"type";
-        if !looks && !(names_only && self.subshell == 0) {
+        let quiet = looks || names_only && self.subshell == 0;
+        if !quiet {
             self.effect();
         }
     }

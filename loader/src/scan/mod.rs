@@ -7,6 +7,8 @@
 
 mod command;
 mod judge;
+#[cfg(test)]
+mod tests;
 mod word;
 
 use std::{
@@ -99,6 +101,16 @@ pub struct Facts<'a> {
 
 /// Reads `text`.
 pub fn scan(text: &[u8]) -> Facts<'_> {
+    if text.len() > MAX_BYTES {
+        let unit = Unit { general: true, ..Unit::default() };
+        return Facts {
+            units: vec![unit],
+            unsure: true,
+            effects: true,
+            returns: true,
+            ..Facts::default()
+        };
+    }
     let mut scanner = Scanner {
         s: text,
         i: 0,
@@ -152,6 +164,8 @@ struct Scanner<'a> {
 }
 
 const MAX_DEPTH: usize = 150;
+/// Longer text is not read: no script, but an installer with its payload behind it.
+const MAX_BYTES: usize = 4 << 20;
 
 impl<'a> Scanner<'a> {
     fn peek(&self) -> Option<u8> {

@@ -144,10 +144,8 @@ impl<'a> Scanner<'a> {
                     return;
                 }
                 b'\\' => {
-                    if let Some(next) = self.at(1) {
-                        if next != b'\n' {
-                            word.push(next);
-                        }
+                    if let Some(next) = self.at(1).filter(|&next| next != b'\n') {
+                        word.push(next);
                     }
                     self.i = (self.i + 2).min(self.end);
                 }

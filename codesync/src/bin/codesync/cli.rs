@@ -82,6 +82,44 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Publish the newest release of one ring as the next of another
+    #[command(
+        after_help = "Example: codesync promote --library /srv/codesync --keys ~/codesync-keys --from canary --to stable"
+    )]
+    Promote {
+        #[command(flatten)]
+        library: LibraryOption,
+        #[command(flatten)]
+        keys: KeysOption,
+        /// The ring to take from
+        #[arg(long, value_name = "RING")]
+        from: String,
+        /// The ring to publish to
+        #[arg(long, value_name = "RING")]
+        to: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Publish what an earlier release held, under a new number
+    #[command(
+        after_help = "Example: codesync rollback --library /srv/codesync --keys ~/codesync-keys --to 11"
+    )]
+    Rollback {
+        #[command(flatten)]
+        library: LibraryOption,
+        #[command(flatten)]
+        keys: KeysOption,
+        /// The ring
+        #[arg(long, value_name = "NAME", default_value = "stable")]
+        ring: String,
+        /// The release to go back to
+        #[arg(long, value_name = "N")]
+        to: u64,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Sign timestamp and snapshot anew; run it daily from a timer
     #[command(
         after_help = "Example: codesync refresh --library /srv/codesync --keys /etc/codesync/keys"
@@ -97,6 +135,22 @@ pub enum Command {
         /// Days until clients call the library stale
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(i64).range(0..=3650))]
         expires_in: Option<i64>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a role new keys, with a new root that names them
+    #[command(
+        after_help = "Example: codesync rotate --library /srv/codesync --keys ~/codesync-keys timestamp"
+    )]
+    Rotate {
+        #[command(flatten)]
+        library: LibraryOption,
+        #[command(flatten)]
+        keys: KeysOption,
+        /// root, targets, snapshot or timestamp
+        #[arg(value_name = "ROLE", value_parser = role)]
+        role: codesync::sign::Role,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -131,10 +185,39 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show what changed between two releases
+    #[command(after_help = "Example: codesync diff --library /srv/codesync 11 12")]
+    Diff {
+        #[command(flatten)]
+        library: LibraryOption,
+        /// The ring
+        #[arg(long, value_name = "NAME", default_value = "stable")]
+        ring: String,
+        /// The older release [default: the one before M]
+        #[arg(value_name = "N")]
+        from: Option<u64>,
+        /// The newer release [default: the newest]
+        #[arg(value_name = "M")]
+        to: Option<u64>,
+        /// Names only
+        #[arg(long)]
+        names: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Hand the library out on stdin and stdout; started by sshd
     #[command(after_help = "Example, as a forced command: see docs/server.md")]
     Serve {
         #[command(flatten)]
         library: LibraryOption,
     },
+}
+
+fn role(word: &str) -> Result<codesync::sign::Role, String> {
+    use codesync::sign::Role;
+    [Role::Root, Role::Targets, Role::Snapshot, Role::Timestamp]
+        .into_iter()
+        .find(|role| role.to_string() == word)
+        .ok_or_else(|| "a role is root, targets, snapshot or timestamp".to_owned())
 }

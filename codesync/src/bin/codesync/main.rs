@@ -1,6 +1,7 @@
 //! `codesync`: publishes a signed code library and hands it out.
 
 mod cli;
+mod diff;
 mod report;
 
 use std::{io::Write, process::ExitCode};
@@ -50,6 +51,21 @@ fn run(command: Command) -> Result<()> {
                 publish::publish(&library, &keys, &tree, &ring, &note, Lifetimes::default(), now)?;
             report::published(&done, began.elapsed(), json)
         }
+        Command::Promote { library, keys, from, to, json } => {
+            let library = Library::open(&library.library)?;
+            let keys = Keys::new(&keys.keys);
+            let began = std::time::Instant::now();
+            let rings = (from.as_str(), to.as_str());
+            let done = publish::promote(&library, &keys, rings, Lifetimes::default(), now)?;
+            report::published(&done, began.elapsed(), json)
+        }
+        Command::Rollback { library, keys, ring, to, json } => {
+            let library = Library::open(&library.library)?;
+            let keys = Keys::new(&keys.keys);
+            let began = std::time::Instant::now();
+            let done = publish::rollback(&library, &keys, &ring, to, Lifetimes::default(), now)?;
+            report::published(&done, began.elapsed(), json)
+        }
         Command::Refresh { library, keys, ring, expires_in, json } => {
             let library = Library::open(&library.library)?;
             let keys = Keys::new(&keys.keys);
@@ -69,11 +85,20 @@ fn run(command: Command) -> Result<()> {
             }
             report::refreshed(&done, now + chrono::TimeDelta::days(lifetimes.timestamp), json)
         }
+        Command::Rotate { library, keys, role, json } => {
+            let library = Library::open(&library.library)?;
+            let keys = Keys::new(&keys.keys);
+            let version = publish::rotate(&library, &keys, role, Lifetimes::default(), now)?;
+            report::rotated(&keys, role, version, json)
+        }
         Command::Log { library, ring, limit, json } => {
             report::log(&Library::open(&library.library)?, &ring, limit, json)
         }
         Command::Show { library, ring, release, json } => {
             report::show(&Library::open(&library.library)?, &ring, release, json)
+        }
+        Command::Diff { library, ring, from, to, names, json } => {
+            diff::diff(&Library::open(&library.library)?, &ring, (from, to), names, json)
         }
         Command::Serve { library } => serve_stdio(&Library::open(&library.library)?),
     }

@@ -7,12 +7,12 @@ use codesync::{
     Error, Kind, Result,
     library::{Library, Published},
     publish::Report,
-    sign::Keys,
+    sign::{Keys, Role},
     trust::Versions,
 };
 use serde_json::{Value, json};
 
-fn print(text: &str) -> Result<()> {
+pub(crate) fn print(text: &str) -> Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         // `codesync log | head` is no failure.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -22,7 +22,7 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-fn print_json(value: &Value) -> Result<()> {
+pub(crate) fn print_json(value: &Value) -> Result<()> {
     print(&format!("{value}\n"))
 }
 
@@ -89,6 +89,18 @@ pub fn refreshed(done: &[(String, Versions)], until: DateTime<Utc>, json: bool) 
         ))?;
     }
     Ok(())
+}
+
+/// After `rotate`.
+pub fn rotated(keys: &Keys, role: Role, version: u64, json: bool) -> Result<()> {
+    if json {
+        return print_json(&json!({"role": role.to_string(), "root": version}));
+    }
+    print(&format!(
+        "Root {version} names new keys for {role}. They are in {}; the former ones are beside them as *.before-{version}.pem.\n\
+         Machines follow at their next sync. Copy the new keys to where the former ones were kept.\n",
+        keys.folder().display()
+    ))
 }
 
 /// `log`.
@@ -184,10 +196,10 @@ fn text(release: &Published, key: &str) -> String {
 }
 
 /// A note is somebody's words: on a terminal they stay words.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     indicatif::HumanBytes(count).to_string()
 }
