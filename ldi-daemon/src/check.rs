@@ -117,7 +117,7 @@ fn ssh_files(config: &Config) -> Vec<Finding> {
     match &config.sync.identity {
         Some(path) => findings.push(identity(path)),
         None if ssh => {
-            findings.push(wrong("identity", "not set; an ssh:// source needs one".to_owned()))
+            findings.push(wrong("identity", "not set; an ssh:// source needs one".to_owned()));
         }
         None => {}
     }
@@ -127,7 +127,7 @@ fn ssh_files(config: &Config) -> Vec<Finding> {
             Err(e) => wrong("known_hosts", format!("{}: {e}", path.display())),
         }),
         None if ssh => {
-            findings.push(wrong("known_hosts", "not set; an ssh:// source needs one".to_owned()))
+            findings.push(wrong("known_hosts", "not set; an ssh:// source needs one".to_owned()));
         }
         None => {}
     }

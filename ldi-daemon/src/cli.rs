@@ -296,7 +296,7 @@ fn run(cli: Cli) -> Result<u8> {
             Ok(0)
         }
         Command::Check { out, .. } => check::check(&file, out.json),
-        Command::Sync(out) => sync(Config::load(&file)?, out.json),
+        Command::Sync(out) => sync(&Config::load(&file)?, out.json),
         Command::Run { tier, no_sync, dry_run, out } => {
             let order = Order { tier, no_sync, dry_run, due: None };
             run_tier(Config::load(&file)?, &order, out.json)
@@ -368,11 +368,11 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .map_err(|e| Failure::new(code::FAILED, format!("cannot start: {e}")))
 }
 
-fn sync(config: Config, json: bool) -> Result<u8> {
+fn sync(config: &Config, json: bool) -> Result<u8> {
     log_to_stderr("warn");
     let machine = Machine::this();
     let progress = progress();
-    let result = release::sync(&config, &|done, all| {
+    let result = release::sync(config, &|done, all| {
         progress.set_length(all);
         progress.set_position(done);
     });
@@ -385,7 +385,7 @@ fn sync(config: Config, json: bool) -> Result<u8> {
             }
         }
         Err(error) if result.is_ok() => {
-            tracing::warn!(%error, "the sync could not be written down")
+            tracing::warn!(%error, "the sync could not be written down");
         }
         Err(_) => {}
     }

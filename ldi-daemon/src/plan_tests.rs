@@ -80,12 +80,12 @@ fn many_missed_dates_are_one_run_within_the_resume_window() {
     world.awake(at("2026-01-01T12:00:00Z"));
     // Asleep for a month, awake for a moment.
     let back = at("2026-02-01T09:00:00Z");
-    let plan = world.step(back, Duration::from_secs(9e6 as u64), Duration::ZERO);
+    let plan = world.step(back, Duration::from_secs(9_000_000), Duration::ZERO);
     let wake = plan.wake.unwrap();
     assert!(plan.due.is_empty() && wake >= back && wake <= back + Duration::from_secs(60));
-    let plan = world.step(wake, Duration::from_secs(9e6 as u64), (wake - back).to_std().unwrap());
+    let plan = world.step(wake, Duration::from_secs(9_000_000), (wake - back).to_std().unwrap());
     assert_eq!(plan.due.len(), 1);
-    let again = world.step(wake, Duration::from_secs(9e6 as u64), (wake - back).to_std().unwrap());
+    let again = world.step(wake, Duration::from_secs(9_000_000), (wake - back).to_std().unwrap());
     assert!(again.due.is_empty());
     // The date of that very day is still to come.
     assert!(again.wake.unwrap() < at("2026-02-01T14:00:01Z"));

@@ -94,7 +94,7 @@ fn gather(config: &Config, machine: &Machine) -> Result<Status> {
     if config.root.join("state.db").exists() {
         match Journal::open(&config.root, machine) {
             Ok(journal) => {
-                from_journal(&mut status, &journal, &tiers, config, machine, &mut faults)?
+                from_journal(&mut status, &journal, &tiers, config, machine, &mut faults)?;
             }
             Err(failure) => faults.push(failure.to_string()),
         }

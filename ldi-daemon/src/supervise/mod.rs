@@ -164,10 +164,10 @@ pub async fn supervise(
         tokio::select! {
             status = child.wait() => break status,
             n = read(&mut out, &mut out_buffer), if out.is_some() => {
-                take(n, &mut out, &out_buffer, Stream::Out, log);
+                take(&n, &mut out, &out_buffer, Stream::Out, log);
             }
             n = read(&mut err, &mut err_buffer), if err.is_some() => {
-                take(n, &mut err, &err_buffer, Stream::Err, log);
+                take(&n, &mut err, &err_buffer, Stream::Err, log);
             }
             () = &mut timeout, if !ending => {
                 let limit = crate::parse::Span(limits.timeout);
@@ -205,10 +205,10 @@ pub async fn supervise(
     {
         tokio::select! {
             n = read(&mut out, &mut out_buffer), if out.is_some() => {
-                take(n, &mut out, &out_buffer, Stream::Out, log);
+                take(&n, &mut out, &out_buffer, Stream::Out, log);
             }
             n = read(&mut err, &mut err_buffer), if err.is_some() => {
-                take(n, &mut err, &err_buffer, Stream::Err, log);
+                take(&n, &mut err, &err_buffer, Stream::Err, log);
             }
             _ = tick.tick() => {}
         }
@@ -266,14 +266,14 @@ async fn read(
 }
 
 fn take<P>(
-    n: std::io::Result<usize>,
+    n: &std::io::Result<usize>,
     pipe: &mut Option<P>,
     buffer: &[u8],
     stream: Stream,
     log: &mut Log,
 ) {
     match n {
-        Ok(n) if n > 0 => log.append(stream, &buffer[..n]),
+        Ok(n) if *n > 0 => log.append(stream, &buffer[..*n]),
         _ => *pipe = None,
     }
 }
