@@ -21,6 +21,7 @@ use crate::{
     trust::{Offer, Target, Trust},
 };
 
+mod adopt;
 mod repair;
 
 /// Where to sync from and to.
@@ -303,6 +304,8 @@ impl Attempt<'_> {
         })?;
         self.store.adopt(&staged)?;
         self.finished(offer, &before, &manifest, transfer, report);
+        let tree = self.settings.root.join("lib");
+        report.reason = self.adopt_known_hosts(offer.release, &tree, &manifest);
         self.store.retire(None)
     }
 

@@ -133,6 +133,9 @@ pub fn first(site: &mut Site, rounds: usize) -> Result<Vec<Figure>> {
     }
     let mut lines = Lines::new(site, "first sync");
     let (wall, received) = (rsync.wall.median(), rsync.received.median());
+    let mut publish = Samples::default();
+    publish.time(site.first_publication);
+    lines.add("codesync publish, once", Unit::Time, publish, Aim::None);
     lines.add("ldi sync", Unit::Time, ldi.wall, Aim::Times(0.7, "rsync -z", wall));
     lines.add(
         "ldi sync received",

@@ -19,6 +19,8 @@ const LIMIT: Duration = Duration::from_secs(600);
 pub struct Site {
     /// How many files it has.
     pub files: usize,
+    /// How long the first publication took.
+    pub first_publication: Duration,
     sandbox: Sandbox,
     sshd: Sshd,
     limited: PathBuf,
@@ -47,8 +49,9 @@ impl Site {
         let (sshd, limited) = sandbox.serve()?;
         let any = sshd.key("any", &Access::Any)?;
         let rng = Rng::new(seed ^ 0xbe9c);
-        let mut site = Self { files, sandbox, sshd, limited, any, scripts, rng };
-        site.publish()?;
+        let first_publication = Duration::ZERO;
+        let mut site = Self { files, first_publication, sandbox, sshd, limited, any, scripts, rng };
+        site.first_publication = site.publish()?;
         Ok(site)
     }
 

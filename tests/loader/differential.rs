@@ -227,7 +227,7 @@ fn script(rng: &mut Rng) -> String {
             }
             25 => writeln!(text, "if {name} cond >/dev/null 2>&1; then echo yes; else echo no; fi"),
             26 => writeln!(text, "acts=({name} arg); \"${{acts[@]}}\" || :"),
-            27 => writeln!(text, "echo \"${{#{a}[@]}} $(( {b} + 1 ))\" 2>/dev/null || :"),
+            27 => writeln!(text, "echo \"${{#{a}[@]}} $(( ${{#{b}}} + 1 ))\" 2>/dev/null || :"),
             28 => writeln!(text, "{name} $( {} 2>/dev/null ) || :", f(rng.below(FUNCTIONS))),
             _ => writeln!(
                 text,

@@ -323,6 +323,35 @@ fn a_client_follows_every_rotation_however_long_it_was_away() {
 }
 
 #[test]
+fn shipped_host_keys_are_adopted_if_they_are_whole() {
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8mLpKoMrZ7rMAyNJNVAqY0E7Xn4oKkTfFmqAhWzVDF";
+    let house = House::new();
+    let pinned = house.path("known_hosts");
+    fs::write(&pinned, format!("code.example.com {KEY}\n")).unwrap();
+    let mut settings = house.settings();
+    settings.known_hosts = Some(pinned.clone());
+    settings.sources.push("ssh://util@code.example.com/srv".into());
+    let mut step = |text: &str| {
+        house.write("conf/ssh_known_hosts", text);
+        house.publish();
+        let report = sync(&settings, house.now, &|_| Ok(()), &|_, _| {}).unwrap();
+        assert_eq!(report.outcome, Outcome::Updated);
+        (report.reason.unwrap_or_default(), fs::read_to_string(&pinned).unwrap() == text)
+    };
+    let (reason, adopted) = step("");
+    assert!(!adopted && reason.contains("names no host"), "{reason}");
+    let (reason, adopted) = step("<html>not found</html>\n");
+    assert!(!adopted && reason.contains("not adopted"), "{reason}");
+    let (reason, adopted) = step(&format!("other.example.com {KEY}\n"));
+    assert!(!adopted && reason.contains("code.example.com:22"), "{reason}");
+    let (reason, adopted) = step(&format!("*.example.com {KEY}\n"));
+    assert!(adopted && reason.contains("adopted"), "{reason}");
+    let backup = fs::read_to_string(house.path("known_hosts.before")).unwrap();
+    assert_eq!(backup, format!("code.example.com {KEY}\n"));
+}
+
+#[test]
 fn any_changed_byte_is_refused_and_the_next_source_is_taken() {
     let house = House::new();
     house.publish();

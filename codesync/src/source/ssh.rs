@@ -10,12 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ssh2::{CheckResult, KnownHostFileKind, MethodType, Session};
+use ssh2::{MethodType, Session};
 
 use super::{Remote, SshSettings};
-use crate::{Error, Kind, Result, disk};
-
-const KNOWN_HOSTS_MAX: u64 = 4 << 20;
+use crate::{
+    Error, Kind, Result, disk,
+    known_hosts::{KNOWN_HOSTS_MAX, Pinned},
+};
 
 /// The two directions of the channel.
 pub struct Stream {
@@ -54,7 +55,8 @@ fn execute(
     command: &str,
     settings: &SshSettings<'_>,
 ) -> Result<Stream> {
-    let pinned = Pinned::read(settings.known_hosts, host, port)?;
+    let (pinned, file) = pinned(settings.known_hosts, host, port)?;
+    let algorithms = pinned.algorithms();
     let identity = identity(settings.identity)?;
     let socket = dial(host, port, settings.timeout)?;
     let lost = |what: &str| {
@@ -65,11 +67,7 @@ fn execute(
     let mut session = Session::new().map_err(lost("preparing SSH for"))?;
     let millis = u32::try_from(settings.timeout.as_millis()).unwrap_or(u32::MAX);
     session.set_timeout(millis.max(1));
-    // The server must offer a key of the kind that is pinned: libssh2 would otherwise take any,
-    // certificates too, and call a good known_hosts a mismatch.
-    session
-        .method_pref(MethodType::HostKey, &pinned.algorithms)
-        .map_err(lost("preparing SSH for"))?;
+    session.method_pref(MethodType::HostKey, &algorithms).map_err(lost("preparing SSH for"))?;
     let stream = socket.try_clone().map_err(|error| {
         Error::new(Kind::Unreachable, format!("cannot use the socket: {error}"))
     })?;
@@ -80,12 +78,12 @@ fn execute(
             Kind::Unreachable,
             format!(
                 "no SSH with {host}:{port}: {error} (wanted a host key of kind {}; see {})",
-                pinned.algorithms,
-                pinned.file.display()
+                algorithms,
+                file.display()
             ),
         )
     })?;
-    pinned.check(&session, host, port)?;
+    check_host(&session, &pinned, file, (host, port))?;
 
     quick(&socket);
     session
@@ -196,91 +194,44 @@ fn identity(path: Option<&Path>) -> Result<Identity> {
     Ok(Identity { private: path.to_owned(), public })
 }
 
-/// The pinned keys of one host.
-struct Pinned {
-    file: PathBuf,
-    lines: Vec<String>,
-    revoked: Vec<String>,
-    algorithms: String,
+/// What is pinned for `host`, and the file that says so.
+fn pinned<'a>(file: Option<&'a Path>, host: &str, port: u16) -> Result<(Pinned, &'a Path)> {
+    let file = file.ok_or_else(|| {
+        Error::new(Kind::Config, "sync.known_hosts names no file, which ssh:// sources need")
+    })?;
+    let bytes = disk::read_bounded(file, KNOWN_HOSTS_MAX)?.ok_or_else(|| {
+        Error::new(
+            Kind::Config,
+            format!(
+                "{} does not exist; put the server's host key there, as known_hosts has it",
+                file.display()
+            ),
+        )
+    })?;
+    let pinned = Pinned::parse(&String::from_utf8_lossy(&bytes), host, port);
+    if pinned.is_empty() {
+        return Err(Error::refused(format!(
+            "the host key of {host}:{port} is not pinned in {}; it was not asked for anything",
+            file.display()
+        )));
+    }
+    Ok((pinned, file))
 }
 
-impl Pinned {
-    fn read(file: Option<&Path>, host: &str, port: u16) -> Result<Self> {
-        let file = file.ok_or_else(|| {
-            Error::new(Kind::Config, "sync.known_hosts names no file, which ssh:// sources need")
-        })?;
-        let bytes = disk::read_bounded(file, KNOWN_HOSTS_MAX)?.ok_or_else(|| {
-            Error::new(
-                Kind::Config,
-                format!(
-                    "{} does not exist; put the server's host key there, as known_hosts has it",
-                    file.display()
-                ),
-            )
-        })?;
-        let text = String::from_utf8_lossy(&bytes);
-        let mut lines = Vec::new();
-        let mut revoked = Vec::new();
-        let mut kinds: Vec<&str> = Vec::new();
-        for line in text.lines().map(str::trim) {
-            let mut words = line.split_ascii_whitespace();
-            let Some(names) = words.next() else { continue };
-            if names == "@revoked" {
-                revoked.extend(words.nth(2).map(str::to_owned));
-                continue;
-            }
-            // Comments, and marks that libssh2 does not know (see docs/daemon.md).
-            if names.starts_with(['#', '@']) {
-                continue;
-            }
-            let with_port = format!("[{host}]:{port}");
-            let named = names.starts_with('|')
-                || names.split(',').any(|n| n.eq_ignore_ascii_case(host) || n == with_port);
-            if let (true, Some(kind)) = (named, words.next()) {
-                lines.push(line.to_owned());
-                let kind = if kind == "ssh-rsa" { "rsa-sha2-512,rsa-sha2-256" } else { kind };
-                if !kinds.contains(&kind) {
-                    kinds.push(kind);
-                }
-            }
-        }
-        if lines.is_empty() {
-            return Err(Error::refused(format!(
-                "the host key of {host}:{port} is not pinned in {}; it was not asked for anything",
-                file.display()
-            )));
-        }
-        let algorithms = kinds.join(",");
-        Ok(Self { file: file.to_owned(), lines, revoked, algorithms })
-    }
-
-    fn check(&self, session: &Session, host: &str, port: u16) -> Result<()> {
-        let refuse = |why: &str| {
-            Error::refused(format!(
-                "{host}:{port} {why} in {}: somebody may be in between, or its key was changed",
-                self.file.display()
-            ))
-        };
-        let (key, _) = session.host_key().ok_or_else(|| refuse("showed no host key to compare"))?;
-        let failed =
-            |error| Error::refused(format!("cannot read {}: {error}", self.file.display()));
-        let mut known = session.known_hosts().map_err(failed)?;
-        for line in &self.lines {
-            known.read_str(line, KnownHostFileKind::OpenSSH).map_err(failed)?;
-        }
-        match known.check_port(host, port, key) {
-            CheckResult::Match => {}
-            _ => return Err(refuse("shows another host key than the one that is pinned")),
-        }
-        let mut revoked = session.known_hosts().map_err(failed)?;
-        for key in &self.revoked {
-            let kind = session.methods(MethodType::HostKey).unwrap_or("ssh-ed25519");
-            let kind = if kind.starts_with("rsa") { "ssh-rsa" } else { kind };
-            let _ = revoked.read_str(&format!("{host} {kind} {key}"), KnownHostFileKind::OpenSSH);
-        }
-        if matches!(revoked.check(host, key), CheckResult::Match) {
-            return Err(refuse("shows a host key that is marked @revoked"));
-        }
-        Ok(())
-    }
+fn check_host(
+    session: &Session,
+    pinned: &Pinned,
+    file: &Path,
+    (host, port): (&str, u16),
+) -> Result<()> {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let shown = session.host_key().ok_or("showed no host key");
+    shown.and_then(|(key, _)| pinned.check(key, now)).map_err(|why| {
+        Error::refused(format!(
+            "{host}:{port} {why} (see {}): somebody may be in between, or its key was changed",
+            file.display()
+        ))
+    })
 }
