@@ -226,7 +226,7 @@ pub fn plan(config: Config, until: Option<&str>, json: bool) -> Result<u8> {
         };
         if let When::Cron(cron, zone) = &known.when {
             let place = plan::place(known, &machine);
-            while let Some(date) = cron.next(start.date, *zone) {
+            while let Some(date) = cron.next(start.date, zone) {
                 if date + place > until || starts.len() >= MOST {
                     break;
                 }

@@ -120,7 +120,7 @@ pub fn start(tier: &Tier, state: &State, moment: &Moment<'_>) -> Option<Start> {
     match &tier.when {
         When::Cron(cron, zone) => {
             let served = state.served.unwrap_or(moment.now).min(moment.now);
-            let date = cron.next(served, *zone)?;
+            let date = cron.next(served, zone)?;
             let at = date + place(tier, moment.machine);
             // Missed while the machine slept or was off: not all of a fleet at the same moment.
             let awake_since = moment.now - moment.awake;

@@ -9,40 +9,74 @@
 use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Duration, LocalResult, NaiveDateTime, Offset, TimeZone, Utc};
+use jiff::tz::AmbiguousOffset;
 use serde::{Deserialize, Deserializer};
 
 /// The time zone that a tier is planned in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Zone {
     /// This machine's.
     #[default]
     Local,
     /// A named one; `UTC` too.
-    Named(chrono_tz::Tz),
+    Named(jiff::tz::TimeZone),
+}
+
+/// What a local time means.
+enum Meaning {
+    One(DateTime<Utc>),
+    /// The clock was set back: it is twice.
+    Two(DateTime<Utc>, DateTime<Utc>),
+    /// The clock was set forward: it never is.
+    Gap,
 }
 
 impl Zone {
-    fn local(self, at: DateTime<Utc>) -> NaiveDateTime {
+    fn local(&self, at: DateTime<Utc>) -> NaiveDateTime {
         at.naive_utc() + Duration::seconds(self.offset(at))
     }
 
-    fn offset(self, at: DateTime<Utc>) -> i64 {
-        let naive = at.naive_utc();
+    fn offset(&self, at: DateTime<Utc>) -> i64 {
         i64::from(match self {
-            Zone::Local => chrono::Local.offset_from_utc_datetime(&naive).fix().local_minus_utc(),
-            Zone::Named(tz) => tz.offset_from_utc_datetime(&naive).fix().local_minus_utc(),
+            Zone::Local => {
+                chrono::Local.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc()
+            }
+            // Beyond the years that jiff knows (-9999 to 9999) nothing is planned.
+            Zone::Named(zone) => jiff::Timestamp::from_second(at.timestamp())
+                .map_or(0, |at| zone.to_offset(at).seconds()),
         })
     }
 
-    fn instants(self, local: NaiveDateTime) -> LocalResult<DateTime<Utc>> {
+    fn meaning(&self, local: NaiveDateTime) -> Meaning {
+        let with = |offset: jiff::tz::Offset| {
+            (local - Duration::seconds(i64::from(offset.seconds()))).and_utc()
+        };
         match self {
-            Zone::Local => chrono::Local.from_local_datetime(&local).map(|t| t.with_timezone(&Utc)),
-            Zone::Named(tz) => tz.from_local_datetime(&local).map(|t| t.with_timezone(&Utc)),
+            Zone::Local => match chrono::Local.from_local_datetime(&local) {
+                LocalResult::Single(t) => Meaning::One(t.with_timezone(&Utc)),
+                LocalResult::Ambiguous(a, b) => {
+                    Meaning::Two(a.with_timezone(&Utc), b.with_timezone(&Utc))
+                }
+                LocalResult::None => Meaning::Gap,
+            },
+            Zone::Named(zone) => {
+                let Ok(as_utc) = jiff::Timestamp::from_second(local.and_utc().timestamp()) else {
+                    return Meaning::Gap;
+                };
+                let civil = jiff::tz::TimeZone::UTC.to_datetime(as_utc);
+                match zone.to_ambiguous_timestamp(civil).offset() {
+                    AmbiguousOffset::Unambiguous { offset } => Meaning::One(with(offset)),
+                    AmbiguousOffset::Fold { before, after } => {
+                        Meaning::Two(with(before), with(after))
+                    }
+                    AmbiguousOffset::Gap { .. } => Meaning::Gap,
+                }
+            }
         }
     }
 
     /// `at` as people of this zone read it.
-    pub fn show(self, at: DateTime<Utc>) -> String {
+    pub fn show(&self, at: DateTime<Utc>) -> String {
         self.local(at).format("%Y-%m-%d %H:%M:%S").to_string()
     }
 }
@@ -54,8 +88,10 @@ impl FromStr for Zone {
         if text == "local" {
             return Ok(Zone::Local);
         }
-        text.parse().map(Zone::Named).map_err(|_| {
-            format!("{text:?} is not a time zone; write \"local\", \"UTC\" or a name such as \"Europe/Vienna\"")
+        jiff::tz::TimeZone::get(text).map(Zone::Named).map_err(|_| {
+            format!(
+                "{text:?} is not a time zone; write \"local\", \"UTC\" or a name such as \"Europe/Vienna\""
+            )
         })
     }
 }
@@ -64,7 +100,7 @@ impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Zone::Local => f.write_str("local"),
-            Zone::Named(tz) => f.write_str(tz.name()),
+            Zone::Named(zone) => f.write_str(zone.iana_name().unwrap_or("UTC")),
         }
     }
 }
@@ -194,7 +230,7 @@ const AROUND: Duration = Duration::hours(26);
 impl Cron {
     /// The first instant after `after` that this expression names in `zone`; `None` past the
     /// year 2099.
-    pub fn next(&self, after: DateTime<Utc>, zone: Zone) -> Option<DateTime<Utc>> {
+    pub fn next(&self, after: DateTime<Utc>, zone: &Zone) -> Option<DateTime<Utc>> {
         let offset = zone.offset(after);
         let candidate = self.next_local(zone.local(after))?;
         let instant = (candidate - Duration::seconds(offset)).and_utc();
@@ -206,7 +242,7 @@ impl Cron {
         self.next_near_change(after, zone)
     }
 
-    fn next_near_change(&self, after: DateTime<Utc>, zone: Zone) -> Option<DateTime<Utc>> {
+    fn next_near_change(&self, after: DateTime<Utc>, zone: &Zone) -> Option<DateTime<Utc>> {
         let mut best: Option<DateTime<Utc>> = None;
         let mut local = zone.local(after) - AROUND;
         // Every second of both days, at the worst.
@@ -217,11 +253,11 @@ impl Cron {
             {
                 return best;
             }
-            let (first, second) = match zone.instants(local) {
-                LocalResult::Single(t) => (Some(t), None),
-                LocalResult::Ambiguous(a, b) => (Some(a.min(b)), self.rhythm.then_some(a.max(b))),
-                LocalResult::None if self.rhythm => (None, None),
-                LocalResult::None => (gap_end(zone, local), None),
+            let (first, second) = match zone.meaning(local) {
+                Meaning::One(t) => (Some(t), None),
+                Meaning::Two(a, b) => (Some(a.min(b)), self.rhythm.then_some(a.max(b))),
+                Meaning::Gap if self.rhythm => (None, None),
+                Meaning::Gap => (gap_end(zone, local), None),
             };
             for t in [first, second].into_iter().flatten().filter(|t| *t > after) {
                 best = Some(best.map_or(t, |b| b.min(t)));
@@ -237,7 +273,7 @@ impl Cron {
 }
 
 /// The first instant after the gap that `local` falls into.
-fn gap_end(zone: Zone, local: NaiveDateTime) -> Option<DateTime<Utc>> {
+fn gap_end(zone: &Zone, local: NaiveDateTime) -> Option<DateTime<Utc>> {
     let (mut low, mut high) = ((local - AROUND).and_utc(), (local + AROUND).and_utc());
     let before = zone.offset(low);
     while high - low > Duration::seconds(1) {

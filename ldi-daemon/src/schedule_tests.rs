@@ -17,7 +17,7 @@ fn runs(cron: &str, name: &str, from: &str, to: &str) -> Vec<DateTime<Utc>> {
     let (cron, zone): (Cron, Zone) = (cron.parse().unwrap(), zone(name));
     let (mut now, end) = (at(from), at(to));
     let mut all = Vec::new();
-    while let Some(next) = cron.next(now, zone).filter(|n| *n < end) {
+    while let Some(next) = cron.next(now, &zone).filter(|n| *n < end) {
         assert!(next > now);
         all.push(next);
         now = next;
@@ -138,7 +138,7 @@ proptest! {
         let tz: chrono_tz::Tz = name.parse().unwrap();
         let mut now = DateTime::from_timestamp(start, 0).unwrap();
         for _ in 0..12 {
-            let next = ours.next(now, Zone::Named(tz)).unwrap();
+            let next = ours.next(now, &zone(name)).unwrap();
             let expected = theirs
                 .find_next_occurrence(&now.with_timezone(&tz), false)
                 .unwrap()

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     Error, Launch, bash, bytes,
-    index::{Entry, Index, NAME_VARIABLE},
+    index::{Entry, Index, NONE},
     index_bytes,
     interpreter::{self, Interpreter, Kind},
     python::{self, Task},
@@ -228,10 +228,10 @@ impl Namespace {
     }
 
     fn is_function(&self, name: &str) -> bool {
-        self.index.find_name(name.as_bytes()).is_some_and(|at| {
-            self.index.name(at).is_some_and(|(_, flags)| flags & NAME_VARIABLE == 0)
-                && self.index.defs(at).is_some_and(|defs| !defs.is_empty())
-        })
+        self.index
+            .find_name(name.as_bytes())
+            .and_then(|at| self.index.defs(at))
+            .is_some_and(|defs| defs.iter().any(|def| def.unit != NONE))
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>, Error> {

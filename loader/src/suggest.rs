@@ -45,12 +45,18 @@ fn distance(a: &str, b: &str, bound: usize) -> Option<usize> {
 /// What the top level of a Python module defines or imports, as callable by name.
 pub fn python_functions(text: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(text);
-    let mut names = Vec::new();
+    let mut names: Vec<String> = Vec::new();
     let word = |s: &str| -> String {
         s.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
     };
     for line in text.lines() {
         let rest = line.strip_prefix("async ").unwrap_or(line);
+        if let Some((_, imported)) = rest.strip_prefix("from ").and_then(|r| r.split_once(" import "))
+        {
+            let own = |item: &str| item.rsplit(' ').next().map(word).unwrap_or_default();
+            names.extend(imported.split(',').map(|item| own(item.trim())));
+            continue;
+        }
         let name = if let Some(rest) = rest.strip_prefix("def ").or(rest.strip_prefix("class ")) {
             word(rest)
         } else if let Some((left, _)) = rest.split_once('=') {

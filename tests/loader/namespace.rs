@@ -194,3 +194,23 @@ fn a_library_of_many_modules_is_given_whole_to_who_needs_it() -> Result<()> {
     assert!(done.err.contains("syntax error"));
     Ok(())
 }
+
+#[test]
+fn the_shipped_scripts_reach_few_modules() -> Result<()> {
+    let repository = e2e::parts::repository();
+    let namespace = loader::Namespace::working(&repository)?;
+    for folder in std::fs::read_dir(repository.join("scripts"))? {
+        for file in std::fs::read_dir(folder?.path())? {
+            let file = file?.path();
+            let path = file.strip_prefix(&repository)?.display().to_string();
+            namespace.script(&path, &[])?;
+            let text = std::fs::read_to_string(&file)?;
+            if text.starts_with("#!/bin/bash") || text.starts_with("#!/usr/bin/env bash") {
+                let reached = namespace.reach(&path, &[])?;
+                eprintln!("{path}: {reached:?}");
+                anyhow::ensure!(reached.is_some(), "{path} is given every module");
+            }
+        }
+    }
+    Ok(())
+}

@@ -332,7 +332,7 @@ fn shipped_host_keys_are_adopted_if_they_are_whole() {
     let mut settings = house.settings();
     settings.known_hosts = Some(pinned.clone());
     settings.sources.push("ssh://util@code.example.com/srv".into());
-    let mut step = |text: &str| {
+    let step = |text: &str| {
         house.write("conf/ssh_known_hosts", text);
         house.publish();
         let report = sync(&settings, house.now, &|_| Ok(()), &|_, _| {}).unwrap();
