@@ -399,9 +399,12 @@ fn store_targets(
     };
     put("manifest".into(), manifest.text().as_bytes())?;
 
+    // A patch from the release that has the full bundle keeps that bundle in use, however old it
+    // is: making a new one takes a hundred times as long as a patch.
+    let full = former.and_then(full_of);
     let oldest = release.saturating_sub(PATCHES).max(1);
     let mut basis = BTreeMap::new();
-    for number in oldest..release {
+    for number in full.iter().map(|full| full.0).chain(oldest..release) {
         if let Some(published) = library.published(ring, number)? {
             basis.insert(number, library.manifest(ring, &published)?);
         }
@@ -412,16 +415,12 @@ fn store_targets(
         bytes = put(format!("{from}-{release}.patch.zst"), patch)?;
     }
 
-    // An older full bundle does as long as a small patch leads from it to here.
-    let older = former.and_then(|former| {
-        let targets = former.signed["targets"].as_object()?;
-        let (name, target) = targets.iter().find(|(name, _)| name.ends_with(".full.zst"))?;
-        let number: u64 = name.strip_suffix(".full.zst")?.parse().ok()?;
-        let patch = patches.get(&number)?.len() as u64;
-        (patch * 4 <= target["length"].as_u64()?).then(|| (name.clone(), target.clone()))
+    let older = full.filter(|(number, _, target)| {
+        let length = target["length"].as_u64().unwrap_or(0);
+        patches.get(number).is_some_and(|patch| patch.len() as u64 * 4 <= length)
     });
     match older {
-        Some((name, target)) => {
+        Some((_, name, target)) => {
             targets.insert(name, target);
         }
         None => {
@@ -433,6 +432,14 @@ fn store_targets(
         }
     }
     Ok((targets, bytes))
+}
+
+/// The full bundle that `published` lists: its release, name and target.
+fn full_of(published: &Published) -> Option<(u64, String, Value)> {
+    let targets = published.signed["targets"].as_object()?;
+    let (name, target) = targets.iter().find(|(name, _)| name.ends_with(".full.zst"))?;
+    let number = name.strip_suffix(".full.zst")?.parse().ok()?;
+    Some((number, name.clone(), target.clone()))
 }
 
 /// One patch from each of `basis`, made on all cores.

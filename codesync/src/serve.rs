@@ -138,28 +138,29 @@ fn answer(
 fn newer(library: &Library, ring: &str, have: Versions) -> Result<Vec<(String, Vec<u8>)>, Answer> {
     ring_folder(library, ring)?;
     let internal = |error: Error| Answer::Refuse("internal", error.to_string());
-    let newest = library.versions(ring).map_err(internal)?;
+    let root = library.root_version(ring).map_err(internal)?;
+    // Damaged metadata is handed out as it is, up to the point where nobody can say what follows:
+    // the client refuses it, and says which file it was.
+    let newest = library.versions(ring).unwrap_or(Versions { timestamp: u64::MAX, ..have });
     let mut names = Vec::new();
-    for version in (have.root + 1..=newest.root).take(ROOTS_MAX) {
+    for version in (have.root + 1..=root).take(ROOTS_MAX) {
         names.push(format!("{version}.root.json"));
     }
     let all = !names.is_empty();
-    if newest.timestamp != 0 {
-        if all || newest.timestamp != have.timestamp {
-            names.push("timestamp.json".to_owned());
-        }
-        if all || newest.snapshot != have.snapshot {
-            names.push(format!("{}.snapshot.json", newest.snapshot));
-        }
-        if all || newest.targets != have.targets {
-            names.push(format!("{}.targets.json", newest.targets));
-        }
+    if newest.timestamp != 0 && (all || newest.timestamp != have.timestamp) {
+        names.push("timestamp.json".to_owned());
+    }
+    if newest.snapshot != 0 && (all || newest.snapshot != have.snapshot) {
+        names.push(format!("{}.snapshot.json", newest.snapshot));
+    }
+    if newest.targets != 0 && (all || newest.targets != have.targets) {
+        names.push(format!("{}.targets.json", newest.targets));
     }
     let mut files = Vec::new();
     for name in names {
-        match library.metadata(ring, &name).map_err(internal)? {
-            Some(bytes) => files.push((name, bytes)),
-            None => return Err(Answer::Refuse("internal", format!("{name} is missing"))),
+        // A file that is gone is the client's to miss, by name.
+        if let Some(bytes) = library.metadata(ring, &name).map_err(internal)? {
+            files.push((name, bytes));
         }
     }
     Ok(files)
