@@ -5,17 +5,12 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
 };
 
 use clap::{Args, Parser, Subcommand};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
 
 use crate::{
-    Failure, Result, check,
+    Failure, Result, act, check,
     config::{Config, DEFAULT_FILE},
     daemon,
     error::code,
@@ -23,9 +18,8 @@ use crate::{
     inspect,
     machine::Machine,
     parse::Span,
-    release, status, supervise,
-    table::{self, table},
-    tier::{self, Order, TierReport, World},
+    status,
+    tier::Order,
 };
 
 /// Syncs a signed code library and runs its tiers.
@@ -296,10 +290,10 @@ fn run(cli: Cli) -> Result<u8> {
             Ok(0)
         }
         Command::Check { out, .. } => check::check(&file, out.json),
-        Command::Sync(out) => sync(&Config::load(&file)?, out.json),
+        Command::Sync(out) => act::sync(&Config::load(&file)?, out.json),
         Command::Run { tier, no_sync, dry_run, out } => {
             let order = Order { tier, no_sync, dry_run, due: None };
-            run_tier(Config::load(&file)?, &order, out.json)
+            act::run_tier(Config::load(&file)?, &order, out.json)
         }
         Command::Daemon => {
             let config = Config::load(&file)?;
@@ -347,7 +341,8 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
     print(&format!("{text}\n"))
 }
 
-fn log_to_stderr(default: &str) {
+/// Sends log lines to standard error; `LDI_LOG` chooses which.
+pub fn log_to_stderr(default: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("LDI_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr())
@@ -361,138 +356,10 @@ fn log_to_stderr(default: &str) {
         .try_init();
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
+/// One thread: it is enough, and small.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| Failure::new(code::FAILED, format!("cannot start: {e}")))
-}
-
-fn sync(config: &Config, json: bool) -> Result<u8> {
-    log_to_stderr("warn");
-    let machine = Machine::this();
-    let progress = progress();
-    let result = release::sync(config, &|done, all| {
-        progress.set_length(all);
-        progress.set_position(done);
-    });
-    progress.finish_and_clear();
-    // The journal is made after the store, and a sync without it is still a sync.
-    match crate::journal::Journal::open(&config.root, &machine) {
-        Ok(journal) => {
-            if let Err(error) = release::remember(&journal, &result) {
-                tracing::warn!(%error, "the sync could not be written down");
-            }
-        }
-        Err(error) if result.is_ok() => {
-            tracing::warn!(%error, "the sync could not be written down");
-        }
-        Err(_) => {}
-    }
-    let report = result?;
-    if json {
-        print_json(&report)?;
-    } else if report.exit_code() == 0 {
-        print(&format!("{}\n", release::sentence(&report)))?;
-    } else {
-        return Err(Failure::new(report.exit_code(), release::sentence(&report)));
-    }
-    Ok(report.exit_code())
-}
-
-fn progress() -> indicatif::ProgressBar {
-    let bar = indicatif::ProgressBar::new(0);
-    if let Ok(style) =
-        indicatif::ProgressStyle::with_template("{bytes} of {total_bytes} {wide_bar}")
-    {
-        bar.set_style(style);
-    }
-    bar
-}
-
-fn run_tier(config: Config, order: &Order, json: bool) -> Result<u8> {
-    log_to_stderr("error");
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
-    if let Err(why) = supervise::adopt_orphans() {
-        tracing::warn!("{why}");
-    }
-    let runtime = runtime()?;
-    let result = runtime.block_on(async {
-        let world = Arc::new(World::open(config, Machine::this())?);
-        let (sender, stop) = watch::channel(false);
-        let mut terminate = signal(SignalKind::terminate()).map_err(signals)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
-        let run = tier::run(&world, order, stop);
-        tokio::pin!(run);
-        loop {
-            tokio::select! {
-                result = &mut run => return result,
-                _ = terminate.recv() => { sender.send_replace(true); }
-                _ = interrupt.recv() => { sender.send_replace(true); }
-            }
-        }
-    });
-    runtime.shutdown_background();
-    let report = result?;
-    if json {
-        print_json(&report)?;
-    } else {
-        print(&shown(&report))?;
-    }
-    Ok(report.exit_code())
-}
-
-#[allow(clippy::needless_pass_by_value)] // As map_err hands it over.
-fn signals(error: std::io::Error) -> Failure {
-    Failure::new(code::FAILED, format!("cannot listen for signals: {error}"))
-}
-
-fn shown(report: &TierReport) -> String {
-    let mut text = String::new();
-    if let Some(sync) = &report.sync {
-        text.push_str(&format!("sync: {}\n", release::sentence(sync)));
-    }
-    if let Some(error) = &report.sync_error {
-        text.push_str(&format!("sync: failed, release {} stays active: {error}\n", report.release));
-    }
-    for note in &report.notes {
-        text.push_str(&format!("note: {note}\n"));
-    }
-    if !report.jobs.is_empty() {
-        let mut rows = table(&["JOB", "OUTCOME", "TIME", "OUTPUT", "REASON"]);
-        for job in &report.jobs {
-            let ran = job.run.is_some();
-            rows.add_row(vec![
-                job.job.clone().into(),
-                table::outcome(job.outcome),
-                if ran { tier::seconds(job.seconds) } else { String::new() }.into(),
-                if ran { bytes(job.stdout_bytes + job.stderr_bytes) } else { String::new() }.into(),
-                job.reason.clone().unwrap_or_default().into(),
-            ]);
-        }
-        text.push('\n');
-        text.push_str(&table::text(&rows));
-        text.push('\n');
-    }
-    text.push_str(&format!(
-        "tier {} of release {}: {} in {}\n",
-        report.tier,
-        report.release,
-        report.summary(),
-        tier::seconds(report.seconds)
-    ));
-    if let Some(job) =
-        report.jobs.iter().find(|j| j.run.is_some() && !["ok", "skipped"].contains(&j.outcome))
-    {
-        text.push_str(&format!("see: ldi logs {}\n", job.run.as_deref().unwrap_or_default()));
-    }
-    text
-}
-
-fn bytes(n: u64) -> String {
-    match n {
-        n if n < 10_000 => format!("{n} B"),
-        n if n < 10_000_000 => format!("{} kB", n / 1000),
-        n => format!("{} MB", n / 1_000_000),
-    }
 }

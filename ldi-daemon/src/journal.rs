@@ -4,114 +4,24 @@
 //! SQLite in WAL mode with synchronous=FULL: a result that was returned is on disk, also after
 //! a power cut. A file that cannot be read is set aside and named, never deleted.
 
+mod file;
+mod memory;
+mod run;
+
 use std::{
-    collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
-use serde::Serialize;
+use rusqlite::{Connection, Row, params};
 
-use crate::{
-    Failure, Result,
-    error::code,
-    machine::{self, Machine},
-    plan::State,
-    supervise::{Ended, Outcome},
-};
+use file::{connect, failed, is_corrupt, set_aside};
+pub use memory::TierRow;
+pub use run::Run;
+use run::{Holder, lost_reason, read_run};
 
-const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS runs (
-    run TEXT PRIMARY KEY, tier TEXT NOT NULL, job TEXT NOT NULL, release INTEGER NOT NULL,
-    started INTEGER NOT NULL, ended INTEGER, outcome TEXT NOT NULL, reason TEXT,
-    exit_status INTEGER, stdout_bytes INTEGER NOT NULL DEFAULT 0,
-    stderr_bytes INTEGER NOT NULL DEFAULT 0,
-    holder_pid INTEGER NOT NULL, holder_start INTEGER NOT NULL, holder_boot TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS runs_by_job ON runs (job, started);
-CREATE INDEX IF NOT EXISTS runs_by_outcome ON runs (outcome) WHERE outcome = 'running';
-CREATE TABLE IF NOT EXISTS tiers (
-    tier TEXT PRIMARY KEY, served INTEGER, boot TEXT,
-    last_due INTEGER, last_start INTEGER, last_end INTEGER, last_result TEXT
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS once (
-    job TEXT PRIMARY KEY, content TEXT NOT NULL, done INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = 1;";
-
-/// One run as people ask for it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Run {
-    /// Its name: start, process, number.
-    pub run: String,
-    /// Its tier.
-    pub tier: String,
-    /// Its job.
-    pub job: String,
-    /// The release that it ran from.
-    pub release: u64,
-    /// When it started.
-    pub started: DateTime<Utc>,
-    /// When it ended.
-    pub ended: Option<DateTime<Utc>>,
-    /// `running`, or how it ended.
-    pub outcome: String,
-    /// Why it did not end well.
-    pub reason: Option<String>,
-    /// What the job exited with.
-    pub exit_status: Option<i32>,
-    /// Bytes that it wrote, kept or not.
-    pub stdout_bytes: u64,
-    /// Bytes that it wrote, kept or not.
-    pub stderr_bytes: u64,
-    #[serde(skip)]
-    holder: Holder,
-}
-
-/// The process that has to write the result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Holder {
-    pid: i32,
-    start: u64,
-    boot: String,
-}
-
-impl Holder {
-    fn this(machine: &Machine) -> Self {
-        let pid = nix::unistd::getpid().as_raw();
-        Self { pid, start: machine::started(pid).unwrap_or(0), boot: machine.boot.clone() }
-    }
-
-    fn is_alive(&self, boot: &str) -> bool {
-        if self.boot != boot {
-            return false;
-        }
-        if self.start == 0 {
-            return nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid), None).is_ok();
-        }
-        machine::started(self.pid) == Some(self.start)
-    }
-}
-
-/// What is remembered about a tier beside its plan.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TierRow {
-    /// For the planner.
-    pub state: State,
-    /// The date that it last ran for.
-    pub last_due: Option<DateTime<Utc>>,
-    /// When that run started.
-    pub last_start: Option<DateTime<Utc>>,
-    /// When it ended.
-    pub last_end: Option<DateTime<Utc>>,
-    /// How: one sentence.
-    pub last_result: Option<String>,
-}
+use crate::{Failure, Result, error::code, machine::Machine, supervise::Ended};
 
 /// Which runs to list.
 #[derive(Debug, Clone, Default)]
@@ -345,126 +255,6 @@ impl Journal {
         query().map_err(|e| self.failed(&e))
     }
 
-    /// What is remembered about each tier.
-    pub fn tiers(&self) -> Result<BTreeMap<String, TierRow>> {
-        let query = || -> rusqlite::Result<BTreeMap<String, TierRow>> {
-            let db = self.db();
-            let mut statement = db.prepare(
-                "SELECT tier, served, boot, last_due, last_start, last_end, last_result FROM tiers",
-            )?;
-            statement
-                .query_map([], |row| {
-                    let state = State { served: date(row, 1)?, boot: row.get(2)? };
-                    let tier = TierRow {
-                        state,
-                        last_due: date(row, 3)?,
-                        last_start: date(row, 4)?,
-                        last_end: date(row, 5)?,
-                        last_result: row.get(6)?,
-                    };
-                    Ok((row.get(0)?, tier))
-                })?
-                .collect()
-        };
-        query().map_err(|e| self.failed(&e))
-    }
-
-    /// Remembers a tier's plan.
-    pub fn remember(&self, tier: &str, state: &State) -> Result<()> {
-        self.db()
-            .execute(
-                "INSERT INTO tiers (tier, served, boot) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (tier) DO UPDATE SET served = ?2, boot = ?3",
-                params![tier, state.served.map(|d| d.timestamp_millis()), state.boot],
-            )
-            .map(|_| ())
-            .map_err(|e| self.failed(&e))
-    }
-
-    /// Writes down that a tier starts, for a due date when the planner started it.
-    pub fn tier_starts(
-        &self,
-        tier: &str,
-        due: Option<DateTime<Utc>>,
-        now: DateTime<Utc>,
-    ) -> Result<()> {
-        self.db()
-            .execute(
-                "INSERT INTO tiers (tier, last_due, last_start) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (tier) DO UPDATE
-                 SET last_due = coalesce(?2, last_due), last_start = ?3, last_end = NULL,
-                     last_result = NULL",
-                params![tier, due.map(|d| d.timestamp_millis()), now.timestamp_millis()],
-            )
-            .map(|_| ())
-            .map_err(|e| self.failed(&e))
-    }
-
-    /// Writes down how a tier ended.
-    pub fn tier_ends(&self, tier: &str, result: &str, now: DateTime<Utc>) -> Result<()> {
-        self.db()
-            .execute(
-                "UPDATE tiers SET last_end = ?2, last_result = ?3 WHERE tier = ?1",
-                params![tier, now.timestamp_millis(), result],
-            )
-            .map(|_| ())
-            .map_err(|e| self.failed(&e))
-    }
-
-    /// The content that a `run_once` job succeeded with.
-    pub fn once(&self, job: &str) -> Result<Option<String>> {
-        self.db()
-            .query_row("SELECT content FROM once WHERE job = ?1", params![job], |row| row.get(0))
-            .optional()
-            .map_err(|e| self.failed(&e))
-    }
-
-    /// Writes down that a `run_once` job succeeded.
-    pub fn set_once(&self, job: &str, content: &str, now: DateTime<Utc>) -> Result<()> {
-        self.db()
-            .execute(
-                "INSERT OR REPLACE INTO once (job, content, done) VALUES (?1, ?2, ?3)",
-                params![job, content, now.timestamp_millis()],
-            )
-            .map(|_| ())
-            .map_err(|e| self.failed(&e))
-    }
-
-    /// Forgets that a `run_once` job succeeded.
-    pub fn forget_once(&self, job: &str) -> Result<()> {
-        self.db()
-            .execute("DELETE FROM once WHERE job = ?1", params![job])
-            .map(|_| ())
-            .map_err(|e| self.failed(&e))
-    }
-
-    /// Remembers a word under a key.
-    pub fn note(&self, key: &str, value: &str) -> Result<()> {
-        self.db()
-            .execute(
-                "INSERT OR REPLACE INTO notes (key, value) VALUES (?1, ?2)",
-                params![key, value],
-            )
-            .map(|_| ())
-            .map_err(|e| self.failed(&e))
-    }
-
-    /// Forgets a key.
-    pub fn forget(&self, key: &str) -> Result<()> {
-        self.db()
-            .execute("DELETE FROM notes WHERE key = ?1", params![key])
-            .map(|_| ())
-            .map_err(|e| self.failed(&e))
-    }
-
-    /// What was remembered under a key.
-    pub fn noted(&self, key: &str) -> Result<Option<String>> {
-        self.db()
-            .query_row("SELECT value FROM notes WHERE key = ?1", params![key], |row| row.get(0))
-            .optional()
-            .map_err(|e| self.failed(&e))
-    }
-
     /// Keeps the newest `keep` runs.
     pub fn prune(&self, keep: u32) -> Result<()> {
         self.db()
@@ -478,106 +268,12 @@ impl Journal {
     }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let db = Connection::open(path)?;
-    db.busy_timeout(Duration::from_secs(20))?;
-    db.pragma_update(None, "journal_mode", "wal")?;
-    db.pragma_update(None, "synchronous", "full")?;
-    if db.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))? == 0 {
-        db.execute_batch(SCHEMA)?;
-    }
-    // Cheap, and touches each table: a torn file shows itself here rather than in the middle.
-    db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)).and_then(
-        |verdict| {
-            if verdict == "ok" {
-                return Ok(());
-            }
-            Err(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
-                Some(verdict),
-            ))
-        },
-    )?;
-    Ok(db)
-}
-
-fn is_corrupt(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
-}
-
-fn set_aside(path: &Path) -> Result<PathBuf> {
-    let stamp = Utc::now().format("%Y%m%dT%H%M%S%3fZ").to_string();
-    let named = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let aside = named(&format!(".broken-{stamp}"));
-    fs::rename(path, &aside).map_err(|e| Failure::io("set aside", path, &e))?;
-    for suffix in ["-wal", "-shm"] {
-        // Left beside a new file they would be taken for its own.
-        let _ = fs::rename(named(suffix), named(&format!(".broken-{stamp}{suffix}")));
-    }
-    Ok(aside)
-}
-
-fn failed(path: &Path, error: &rusqlite::Error) -> Failure {
-    let code = match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => code::BUSY,
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            code::NOT_PERMITTED
-        }
-        _ => code::FAILED,
-    };
-    Failure::new(code, format!("cannot use the journal {}: {error}", path.display()))
-}
-
-fn lost_reason(holder: &Holder, boot: &str) -> String {
-    if holder.boot == boot {
-        format!("ldi (process {}) ended before the job did", holder.pid)
-    } else {
-        "the machine went down before the job ended".to_owned()
-    }
-}
-
 fn date(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<DateTime<Utc>>> {
     Ok(row.get::<_, Option<i64>>(at)?.and_then(DateTime::from_timestamp_millis))
 }
 
 fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
-    let unsigned =
-        |at| Ok::<u64, rusqlite::Error>(u64::try_from(row.get::<_, i64>(at)?).unwrap_or(0));
-    Ok(Run {
-        run: row.get(0)?,
-        tier: row.get(1)?,
-        job: row.get(2)?,
-        release: unsigned(3)?,
-        started: date(row, 4)?.unwrap_or_default(),
-        ended: date(row, 5)?,
-        outcome: row.get(6)?,
-        reason: row.get(7)?,
-        exit_status: row.get(8)?,
-        stdout_bytes: unsigned(9)?,
-        stderr_bytes: unsigned(10)?,
-        holder: Holder { pid: row.get(11)?, start: unsigned(12)?, boot: row.get(13)? },
-    })
-}
-
-impl Run {
-    /// Seconds that it took, once it ended.
-    pub fn seconds(&self) -> Option<f64> {
-        let ended = self.ended?;
-        Some((ended - self.started).as_seconds_f64())
-    }
-
-    /// Its outcome as a value; `None` while it runs.
-    pub fn outcome(&self) -> Option<Outcome> {
-        Outcome::ALL.into_iter().find(|o| o.as_str() == self.outcome)
-    }
 }
 
 #[cfg(test)]

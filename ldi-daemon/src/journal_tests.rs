@@ -1,6 +1,9 @@
 //! Tests of [`super`]: journal.
 
+use std::fs;
+
 use super::*;
+use crate::{plan::State, supervise::Outcome};
 
 fn machine(boot: &str) -> Machine {
     Machine { id: "m".into(), boot: boot.into(), os: "linux".into(), arch: "x".into() }

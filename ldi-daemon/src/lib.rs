@@ -5,6 +5,7 @@
 //! run, report), [`daemon`] runs all of them by the clock. Jobs only ever come from a signed
 //! release. Never listens on a socket and signs nothing.
 
+pub mod act;
 pub mod check;
 pub mod cli;
 pub mod config;

@@ -74,7 +74,7 @@ fn gather(config: &Config, machine: &Machine) -> Result<Status> {
         last_sync: None,
         last_sync_outcome: None,
         stale: false,
-        daemon: daemon_runs(config),
+        daemon: tier::is_held(&config.root, "daemon"),
         paused: None,
         tiers: Vec::new(),
         failing: Vec::new(),
@@ -150,12 +150,6 @@ fn from_journal(
     let running = Filter { outcome: Some("running".to_owned()), limit: 1000, ..Filter::default() };
     status.running = journal.history_now(&running)?;
     Ok(())
-}
-
-fn daemon_runs(config: &Config) -> bool {
-    // Looking must not make the folder or the file.
-    config.root.join("var/lock.daemon").exists()
-        && tier::lock(&config.root, "daemon").is_err_and(|e| e.code() == crate::error::code::BUSY)
 }
 
 fn shown(config: &Config, status: &Status) -> String {

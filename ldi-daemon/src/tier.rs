@@ -1,16 +1,12 @@
 //! The one story: lock, sync, hold the release, select its jobs, run them, report.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{Read, Write},
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
 use codesync::pull::Report as SyncReport;
-use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
@@ -23,12 +19,16 @@ use crate::{
     machine::Machine,
     release,
     select::{self, Here},
-    supervise::{self, Outcome},
-    tiers::OnSyncFailure,
+    supervise,
+    tiers::{self, OnSyncFailure},
 };
 
+mod lock;
+mod report;
 mod work;
 
+pub use lock::{is_held, lock};
+pub use report::{JobReport, TierReport};
 pub use work::describe;
 
 /// What a tier needs from outside.
@@ -69,93 +69,6 @@ pub struct Order {
     pub due: Option<DateTime<Utc>>,
 }
 
-/// How one job ended: an entry of `ldi run --json`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct JobReport {
-    /// Its name.
-    pub job: String,
-    /// Its run; none when it was left out by a filter.
-    pub run: Option<String>,
-    /// How it ended; `would-run` in a dry run.
-    pub outcome: &'static str,
-    /// Why.
-    pub reason: Option<String>,
-    /// What it exited with.
-    pub exit_status: Option<i32>,
-    /// Wall-clock seconds.
-    pub seconds: f64,
-    /// Bytes that it wrote.
-    pub stdout_bytes: u64,
-    /// Bytes that it wrote.
-    pub stderr_bytes: u64,
-}
-
-impl JobReport {
-    fn skipped(job: &Job, reason: String) -> Self {
-        Self {
-            job: job.name.clone(),
-            run: None,
-            outcome: Outcome::Skipped.as_str(),
-            reason: Some(reason),
-            exit_status: None,
-            seconds: 0.0,
-            stdout_bytes: 0,
-            stderr_bytes: 0,
-        }
-    }
-
-    fn would_run(job: &Job) -> Self {
-        Self { outcome: "would-run", ..Self::skipped(job, String::new()) }.without_reason()
-    }
-
-    fn without_reason(mut self) -> Self {
-        self.reason = None;
-        self
-    }
-}
-
-/// What a tier did: the `ldi run --json` object of contract.md.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TierReport {
-    /// Its name.
-    pub tier: String,
-    /// The release that was run.
-    pub release: u64,
-    /// The sync before it; none with --no-sync, or when it failed locally.
-    pub sync: Option<SyncReport>,
-    /// Why the sync failed locally.
-    pub sync_error: Option<String>,
-    /// Every job of the tier.
-    pub jobs: Vec<JobReport>,
-    /// What was left out, and why.
-    pub notes: Vec<String>,
-    /// Wall-clock seconds.
-    pub seconds: f64,
-}
-
-impl TierReport {
-    /// The documented exit code.
-    pub fn exit_code(&self) -> u8 {
-        let good = ["ok", "skipped", "would-run"];
-        if self.jobs.iter().all(|job| good.contains(&job.outcome)) { 0 } else { code::FAILED }
-    }
-
-    /// The last line for people: how many jobs ended how.
-    pub fn summary(&self) -> String {
-        let mut counts: Vec<(&str, usize)> = Vec::new();
-        for job in &self.jobs {
-            match counts.iter_mut().find(|(outcome, _)| *outcome == job.outcome) {
-                Some((_, n)) => *n += 1,
-                None => counts.push((job.outcome, 1)),
-            }
-        }
-        if counts.is_empty() {
-            return "no jobs".to_owned();
-        }
-        counts.iter().map(|(o, n)| format!("{n} {o}")).collect::<Vec<_>>().join(", ")
-    }
-}
-
 /// Runs one tier to its end.
 pub async fn run(
     world: &Arc<World>,
@@ -163,6 +76,10 @@ pub async fn run(
     stop: watch::Receiver<bool>,
 ) -> Result<TierReport> {
     let begun = Instant::now();
+    if !tiers::good_name(&order.tier) || order.tier.contains('/') {
+        let what = format!("{:?} cannot be the name of a tier", order.tier);
+        return Err(Failure::new(code::USAGE, what));
+    }
     let root = world.config.root.clone();
     let _lock = lock(&root, &order.tier)?;
     if order.dry_run {
@@ -358,42 +275,6 @@ fn keep_house(world: &World) {
     if let Err(error) = logs::prune(&folder, history.logs, history.log_bytes) {
         tracing::warn!(%error, "old logs could not be removed");
     }
-}
-
-/// The lock of `name` under `ROOT/var`, with this process's id in it.
-pub fn lock(root: &Path, name: &str) -> Result<File> {
-    let folder = root.join("var");
-    let path = folder.join(format!("lock.{name}"));
-    fs::create_dir_all(&folder).map_err(|e| Failure::io("make", &folder, &e))?;
-    let open =
-        || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-    let mut file = open().map_err(|e| Failure::io("open the lock", &path, &e))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // Only the sentence is poorer without it.
-            let _ = Read::by_ref(&mut file).take(64).read_to_string(&mut holder);
-            let who = match holder.split_ascii_whitespace().next() {
-                Some(pid) => format!("process {pid}"),
-                None => "another process".to_owned(),
-            };
-            let what = match name {
-                "daemon" => "the daemon is already running".to_owned(),
-                tier => format!("tier {tier} is already running"),
-            };
-            return Err(Failure::new(
-                code::BUSY,
-                format!("{what} ({who} holds {}); try again when it has ended", path.display()),
-            ));
-        }
-        Err(TryLockError::Error(e)) => return Err(Failure::io("lock", &path, &e)),
-    }
-    let words = format!("{} {}\n", std::process::id(), Utc::now().to_rfc3339());
-    let written = file.set_len(0).and_then(|()| file.write_all(words.as_bytes()));
-    // A full disk must not stop a tier; the lock itself holds.
-    drop(written);
-    Ok(file)
 }
 
 /// A short name for a duration in reports.

@@ -147,3 +147,53 @@ pub fn find(name: &OsStr) -> Option<PathBuf> {
 fn runnable(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_decides_then_the_name() {
+        let chosen = |path: &str, text: &str| {
+            choose(path, text.as_bytes()).map(|i| (i.kind, i.program, i.args)).ok()
+        };
+        let bash = || PathBuf::from("/bin/bash");
+        assert_eq!(chosen("x", "#!/bin/bash\n"), Some((Kind::Bash, bash(), vec![])));
+        assert_eq!(
+            chosen("x", "#! /bin/bash -eu\r\n"),
+            Some((Kind::Bash, bash(), vec!["-eu".into()]))
+        );
+        assert_eq!(chosen("x.sh", "echo\n"), Some((Kind::Bash, bash(), vec![])));
+        assert_eq!(chosen("x", "#!/bin/sh").map(|c| c.0), Some(Kind::Shell));
+        assert_eq!(chosen("x", "#!/usr/bin/env bash\n").map(|c| c.0), Some(Kind::Bash));
+        assert_eq!(
+            chosen("x", "#!/usr/bin/env -S bash -u\n").map(|c| (c.0, c.2)),
+            Some((Kind::Bash, vec!["-u".into()]))
+        );
+        assert_eq!(chosen("x", "\x7fELF").map(|c| c.0), Some(Kind::Binary));
+        for (path, text) in [
+            ("x", "echo"),
+            ("x", "#!"),
+            ("x", "#!bash"),
+            ("x", "#!/usr/bin/env"),
+            ("x", "#!/no/such"),
+        ] {
+            assert_eq!(chosen(path, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn kinds_of_programs() {
+        for (name, kind) in [
+            ("/usr/bin/python3", Kind::Python),
+            ("/v/bin/python3.12", Kind::Python),
+            ("/usr/bin/python", Kind::Python),
+            ("/usr/bin/python2.7", Kind::Other),
+            ("/usr/bin/python3-config", Kind::Other),
+            ("/bin/dash", Kind::Shell),
+            ("/bin/zsh", Kind::Other),
+        ] {
+            assert_eq!(kind_of(Path::new(name)), kind, "{name}");
+        }
+    }
+}

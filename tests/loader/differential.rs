@@ -8,9 +8,9 @@ use e2e::rng::Rng;
 use crate::setting::{End, Library, end, run, words};
 
 /// Cases of one run; more with `LOADER_CASES=N`.
-const CASES: u64 = 300;
-const FUNCTIONS: usize = 14;
-const VARIABLES: usize = 8;
+const CASES: u64 = 220;
+const FUNCTIONS: usize = 24;
+const VARIABLES: usize = 10;
 
 #[test]
 fn the_loader_equals_sourcing_everything() -> Result<()> {
@@ -21,15 +21,17 @@ fn the_loader_equals_sourcing_everything() -> Result<()> {
     let (mut narrow, mut sourced, mut all) = (0, 0, 0);
     for seed in 0..cases {
         let mut rng = Rng::new(seed);
+        // Most libraries only define; the rest does everything that a top level can do.
+        let quiet = rng.chance(65);
         let mut library = Library::new()?;
         let mut modules = Vec::new();
         for n in 0..4 + rng.below(9) {
             let path = format!("modules/{}{n}.sh", if rng.chance(50) { "m" } else { "M_" });
-            library.file(&path, module(&mut rng))?;
+            library.file(&path, module(&mut rng, quiet))?;
             modules.push(path);
         }
         modules.sort();
-        let text = script(&mut rng);
+        let text = script(&mut rng, quiet);
         library.file("scripts/s.sh", &text)?;
         let args: Vec<&str> = if rng.chance(50) { vec!["f3", "a b"] } else { vec!["x"] };
 
@@ -54,7 +56,7 @@ fn the_loader_equals_sourcing_everything() -> Result<()> {
         cases * 2
     );
     ensure!(narrow as u64 > cases / 2, "only {narrow} of {} cases were narrow", cases * 2);
-    ensure!(sourced * 10 < all * 9, "{sourced} of {all} modules were sourced");
+    ensure!(sourced * 10 < all * 8, "{sourced} of {all} modules were sourced");
     Ok(())
 }
 
@@ -106,7 +108,7 @@ fn v(rng: &mut Rng) -> String {
     format!("v{}", rng.below(VARIABLES))
 }
 
-fn module(rng: &mut Rng) -> String {
+fn module(rng: &mut Rng, quiet: bool) -> String {
     let mut text = String::from("#!/bin/bash\n# f0 f1 v0 are only words in a comment\n");
     if rng.chance(10) {
         let _ = writeln!(text, "[ -n \"${}\" ] && return 0", v(rng));
@@ -114,9 +116,9 @@ fn module(rng: &mut Rng) -> String {
     for _ in 0..1 + rng.below(5) {
         let n = rng.below(FUNCTIONS);
         let name = f(n);
-        match rng.below(22) {
+        match rng.below(if quiet { 17 } else { 22 }) {
             0..=9 => {
-                let body = body(rng, n);
+                let body = body(rng, n, quiet);
                 let _ = writeln!(text, "{name}() {{\n{body}}}");
             }
             10 => {
@@ -166,12 +168,12 @@ fn module(rng: &mut Rng) -> String {
 }
 
 /// The body of function `n`, which calls only later ones: no endless recursion.
-fn body(rng: &mut Rng, n: usize) -> String {
+fn body(rng: &mut Rng, n: usize, quiet: bool) -> String {
     let mut text = String::new();
     for _ in 0..1 + rng.below(3) {
         let later = f(n + 1 + rng.below(FUNCTIONS));
         let var = v(rng);
-        let _ = match rng.below(14) {
+        let _ = match rng.below(if quiet { 11 } else { 14 }) {
             0..=3 => writeln!(text, "  echo \"f{n} $1 ${var}\""),
             4..=6 => writeln!(text, "  {later} \"${var}\" 2>/dev/null | tail -n 1"),
             7 => writeln!(text, "  local {var}=local\n  {later}"),
@@ -191,7 +193,7 @@ fn body(rng: &mut Rng, n: usize) -> String {
     text
 }
 
-fn script(rng: &mut Rng) -> String {
+fn script(rng: &mut Rng, quiet: bool) -> String {
     let mut text = String::from(
         "#!/bin/bash\n[ -z $autoinit ] && { . /Library/code/lib/modules/autoinit.sh; autoinit; }\n",
     );
@@ -201,7 +203,7 @@ fn script(rng: &mut Rng) -> String {
     for _ in 0..1 + rng.below(4) {
         let name = f(rng.below(FUNCTIONS));
         let (a, b) = (v(rng), v(rng));
-        let _ = match rng.below(30) {
+        let _ = match rng.below(if quiet { 21 } else { 30 }) {
             0..=6 => writeln!(text, "{name} one \"two 2\" || echo status $?"),
             7..=9 => writeln!(text, "echo \"${a} ${{{b}[@]}}\""),
             10 => writeln!(text, "( {a}=changed; {name} sub )\necho \"${a}\""),

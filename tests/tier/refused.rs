@@ -119,6 +119,10 @@ fn exit_codes_of_a_machine_without_a_release() -> Result<()> {
     fs::write(&root, real)?;
     client.daily(0)?;
     client.ldi(2, &["run", "dayly"])?;
+    client.ldi(2, &["run", "../../escape"])?;
+    ensure!(
+        !client.sandbox.path("escape").exists() && !client.sandbox.root().join("escape").exists()
+    );
     client.ldi(2, &["fly"])?;
     client.ldi(2, &["logs", "no-such-run"])?;
     client.ldi(2, &["history", "--outcome", "great"])?;

@@ -38,7 +38,7 @@ struct Name {
 
 /// Variables that change how bash itself or every child works.
 fn acts_by_itself(name: &[u8]) -> bool {
-    const KNOWN: [&[u8]; 30] = [
+    const KNOWN: [&[u8]; 33] = [
         b"CDPATH",
         b"COLUMNS",
         b"ENV",
@@ -54,6 +54,7 @@ fn acts_by_itself(name: &[u8]) -> bool {
         b"LANGUAGE",
         b"LINENO",
         b"LINES",
+        b"LOGNAME",
         b"OPTERR",
         b"OPTIND",
         b"PATH",
@@ -65,10 +66,12 @@ fn acts_by_itself(name: &[u8]) -> bool {
         b"SECONDS",
         b"SHELL",
         b"SHELLOPTS",
+        b"TERM",
         b"TIMEFORMAT",
         b"TMOUT",
         b"TMPDIR",
         b"TZ",
+        b"USER",
     ];
     KNOWN.binary_search(&name).is_ok()
         || [&b"BASH"[..], b"LC_", b"HIST", b"LDI_"].iter().any(|p| name.starts_with(p))
@@ -273,4 +276,13 @@ impl Writer {
 /// Every count here is bounded by the bytes of an index, far below 2^32.
 fn narrow(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+#[test]
+fn variables_that_act_by_themselves_are_found() {
+    for name in ["PATH", "IFS", "CDPATH", "USER", "LC_ALL", "BASH_ENV", "TERM", "LANG", "TZ"] {
+        assert!(acts_by_itself(name.as_bytes()), "{name}");
+    }
+    assert!(!acts_by_itself(b"greeting"));
 }

@@ -9,6 +9,8 @@
 //! which they are sourced.
 
 mod build;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io::Read,

@@ -26,7 +26,7 @@ const PURE_INSIDE: [&[u8]; 11] = [
 
 /// Commands that stand first when they are arguments of something that runs its arguments, and
 /// that never run a function of this shell given to them.
-const OUTSIDERS: [&[u8]; 60] = [
+pub(super) const OUTSIDERS: [&[u8]; 60] = [
     b"apt-get",
     b"awk",
     b"basename",

@@ -6,7 +6,9 @@
 //! runs anything and does not check syntax.
 
 mod command;
+mod expansion;
 mod judge;
+mod simple;
 #[cfg(test)]
 mod tests;
 mod word;

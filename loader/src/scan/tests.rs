@@ -191,3 +191,8 @@ fn deep_nesting_is_bounded() {
         assert!(scan(text.as_bytes()).unsure, "{open}");
     }
 }
+
+#[test]
+fn lists_that_are_searched_are_sorted() {
+    assert!(judge::OUTSIDERS.is_sorted());
+}

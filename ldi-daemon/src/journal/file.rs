@@ -1,0 +1,86 @@
+//! The file: opened, made, or set aside when it cannot be read.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chrono::Utc;
+use rusqlite::{Connection, ErrorCode};
+
+use crate::{Failure, Result, error::code};
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS runs (
+    run TEXT PRIMARY KEY, tier TEXT NOT NULL, job TEXT NOT NULL, release INTEGER NOT NULL,
+    started INTEGER NOT NULL, ended INTEGER, outcome TEXT NOT NULL, reason TEXT,
+    exit_status INTEGER, stdout_bytes INTEGER NOT NULL DEFAULT 0,
+    stderr_bytes INTEGER NOT NULL DEFAULT 0,
+    holder_pid INTEGER NOT NULL, holder_start INTEGER NOT NULL, holder_boot TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS runs_by_job ON runs (job, started);
+CREATE INDEX IF NOT EXISTS runs_by_outcome ON runs (outcome) WHERE outcome = 'running';
+CREATE TABLE IF NOT EXISTS tiers (
+    tier TEXT PRIMARY KEY, served INTEGER, boot TEXT,
+    last_due INTEGER, last_start INTEGER, last_end INTEGER, last_result TEXT
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS once (
+    job TEXT PRIMARY KEY, content TEXT NOT NULL, done INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = 1;";
+
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let db = Connection::open(path)?;
+    db.busy_timeout(Duration::from_secs(20))?;
+    db.pragma_update(None, "journal_mode", "wal")?;
+    db.pragma_update(None, "synchronous", "full")?;
+    if db.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))? == 0 {
+        db.execute_batch(SCHEMA)?;
+    }
+    // Cheap, and touches each table: a torn file shows itself here rather than in the middle.
+    db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)).and_then(
+        |verdict| {
+            if verdict == "ok" {
+                return Ok(());
+            }
+            Err(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+                Some(verdict),
+            ))
+        },
+    )?;
+    Ok(db)
+}
+
+pub(super) fn is_corrupt(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+pub(super) fn set_aside(path: &Path) -> Result<PathBuf> {
+    let stamp = Utc::now().format("%Y%m%dT%H%M%S%3fZ").to_string();
+    let named = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let aside = named(&format!(".broken-{stamp}"));
+    fs::rename(path, &aside).map_err(|e| Failure::io("set aside", path, &e))?;
+    for suffix in ["-wal", "-shm"] {
+        // Left beside a new file they would be taken for its own.
+        let _ = fs::rename(named(suffix), named(&format!(".broken-{stamp}{suffix}")));
+    }
+    Ok(aside)
+}
+
+pub(super) fn failed(path: &Path, error: &rusqlite::Error) -> Failure {
+    let code = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => code::BUSY,
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            code::NOT_PERMITTED
+        }
+        _ => code::FAILED,
+    };
+    Failure::new(code, format!("cannot use the journal {}: {error}", path.display()))
+}

@@ -1,0 +1,113 @@
+//! The keys of a job that a `[[job]]` and a script's header share, and their bounds.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::parse::{self, Span};
+
+/// A gate that a job may wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gate {
+    /// The organisation's own network.
+    Corp,
+    /// Any network.
+    Internet,
+}
+
+impl Gate {
+    /// The bash function that tells whether the gate is open.
+    pub fn function(self) -> &'static str {
+        match self {
+            Gate::Corp => "check_corp",
+            Gate::Internet => "check_internet",
+        }
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Gate::Corp => "corp",
+            Gate::Internet => "internet",
+        })
+    }
+}
+
+/// Keys of a job that a `[[job]]` and a script's header share.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Keys {
+    /// Arguments, kept exact.
+    pub args: Vec<String>,
+    /// Gates to wait for.
+    pub wait_for: Vec<Gate>,
+    /// For how long to wait for them.
+    pub wait_deadline: Option<Span>,
+    /// Time limit of one run.
+    pub timeout: Option<Span>,
+    /// Further tries after a failure.
+    pub retries: u32,
+    /// Jobs of the same tier that come first.
+    pub after: Vec<String>,
+    /// May run beside others.
+    pub parallel: bool,
+    /// Runs until it succeeded once with this content.
+    pub run_once: bool,
+    /// Systems where it runs; empty: all.
+    pub os: Vec<String>,
+    /// Processors where it runs; empty: all.
+    pub arch: Vec<String>,
+    /// Runs where one of these tags is set; empty: everywhere.
+    pub tags: Vec<String>,
+    /// Runs on this share of all machines.
+    pub percent: Option<u8>,
+    /// Account to run as.
+    pub user: Option<String>,
+    /// Niceness, 0 to 19.
+    pub nice: u8,
+}
+
+impl Keys {
+    /// What no type can say: bounds, and names of systems and processors.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        const OS: [&str; 3] = ["linux", "macos", "freebsd"];
+        const ARCH: [&str; 5] = ["x86_64", "aarch64", "arm64", "amd64", "arm"];
+        let unknown = |words: &[String], known: &[&str]| {
+            words.iter().find(|w| !known.contains(&w.as_str())).map(|w| {
+                match parse::nearest(w, known) {
+                    Some(near) => format!("{w:?} is not known; did you mean {near}?"),
+                    None => format!("{w:?} is not known; known: {}", known.join(", ")),
+                }
+            })
+        };
+        if let Some(what) = unknown(&self.os, &OS) {
+            return Err(("os", what));
+        }
+        if let Some(what) = unknown(&self.arch, &ARCH) {
+            return Err(("arch", what));
+        }
+        if self.percent.is_some_and(|p| p > 100) {
+            return Err(("percent", "is at most 100".to_owned()));
+        }
+        if self.nice > 19 {
+            return Err(("nice", "is between 0 and 19".to_owned()));
+        }
+        if self.retries > 20 {
+            return Err(("retries", "is at most 20".to_owned()));
+        }
+        if self.timeout.is_some_and(|t| t.0.is_zero()) {
+            return Err(("timeout", "must be longer than 0s".to_owned()));
+        }
+        if self.wait_deadline.is_some() && self.wait_for.is_empty() {
+            return Err(("wait_deadline", "means nothing without wait_for".to_owned()));
+        }
+        if self.user.as_deref().is_some_and(|u| u.is_empty() || u.len() > 64) {
+            return Err(("user", "is not the name of an account".to_owned()));
+        }
+        if let Some(arg) = self.args.iter().find(|a| a.contains('\0')) {
+            return Err(("args", format!("{arg:?} holds a NUL character")));
+        }
+        Ok(())
+    }
+}
