@@ -117,15 +117,21 @@ impl Journal {
             .map_err(|e| self.failed(&e))
     }
 
-    /// Remembers a word under a key.
+    /// Remembers a word under a key. A power cut may take back the last few notes, which is no
+    /// loss: they say how the last sync went, and every sync would otherwise wait for the disk.
     pub fn note(&self, key: &str, value: &str) -> Result<()> {
-        self.db()
-            .execute(
-                "INSERT OR REPLACE INTO notes (key, value) VALUES (?1, ?2)",
-                params![key, value],
-            )
-            .map(|_| ())
-            .map_err(|e| self.failed(&e))
+        let db = self.db();
+        let noted = db
+            .pragma_update(None, "synchronous", "normal")
+            .and_then(|()| {
+                db.execute(
+                    "INSERT OR REPLACE INTO notes (key, value) VALUES (?1, ?2)",
+                    params![key, value],
+                )
+            })
+            .map(|_| ());
+        let back = db.pragma_update(None, "synchronous", "full");
+        noted.and(back).map_err(|e| self.failed(&e))
     }
 
     /// Forgets a key.
