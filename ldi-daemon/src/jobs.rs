@@ -4,7 +4,11 @@
 //! Only files that were signed count, and their bytes are compared with their signed hash before
 //! a word of them is believed: a header can change the account that a job runs as.
 
-use std::{io::Read, path::Path};
+use std::{
+    collections::{BTreeSet, HashSet},
+    io::Read,
+    path::Path,
+};
 
 use codesync::store::File;
 use sha2::{Digest, Sha256};
@@ -63,9 +67,18 @@ pub fn catalogue(tree: &Path, files: &[File], only: Option<&str>) -> Result<Cata
     let wanted = |tier: &str| only.is_none_or(|o| o == tier);
     let mut notes = Vec::new();
     let mut jobs = Vec::new();
+    let mut scripts = Vec::new();
     for job in tiers.jobs.iter().filter(|j| wanted(&j.tier)) {
         jobs.push(configured(job, tree, files)?);
     }
+    // Thousands of scripts must not be compared with each other.
+    let listed: HashSet<(String, String)> = jobs
+        .iter()
+        .filter_map(|job| match &job.what {
+            What::Script(path) => Some((job.tier.clone(), path.clone())),
+            _ => None,
+        })
+        .collect();
     for file in files {
         let Some((tier, name)) =
             file.path.strip_prefix("scripts/").and_then(|rest| rest.split_once('/'))
@@ -75,10 +88,7 @@ pub fn catalogue(tree: &Path, files: &[File], only: Option<&str>) -> Result<Cata
         if !tiers.tiers.contains_key(tier) || !wanted(tier) || name.contains('/') {
             continue;
         }
-        let listed = |j: &&Job| {
-            j.tier == tier && matches!(&j.what, What::Script(path) if *path == file.path)
-        };
-        if jobs.iter().any(|j| listed(&j)) {
+        if listed.contains(&(tier.to_owned(), file.path.clone())) {
             continue;
         }
         if name.starts_with('.') || name.ends_with('~') {
@@ -88,8 +98,9 @@ pub fn catalogue(tree: &Path, files: &[File], only: Option<&str>) -> Result<Cata
             notes.push(format!("{} is not executable and was left out", file.path));
             continue;
         }
-        jobs.push(found(file, tier, tree)?);
+        scripts.push((file, tier));
     }
+    jobs.extend(found_all(&scripts, tree)?);
     Ok(Catalogue { jobs: ordered(jobs)?, tiers, notes })
 }
 
@@ -126,6 +137,31 @@ fn configured(job: &tiers::Job, tree: &Path, files: &[File]) -> Result<Job> {
     })
 }
 
+/// The jobs of `scripts`, read on all cores where there are many.
+fn found_all(scripts: &[(&File, &str)], tree: &Path) -> Result<Vec<Job>> {
+    let some = |part: &[(&File, &str)]| {
+        part.iter().map(|(file, tier)| found(file, tier, tree)).collect::<Result<Vec<Job>>>()
+    };
+    if scripts.len() < 200 {
+        return some(scripts);
+    }
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(4);
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = scripts
+            .chunks(scripts.len().div_ceil(cores))
+            .map(|part| scope.spawn(|| some(part)))
+            .collect();
+        let mut jobs = Vec::with_capacity(scripts.len());
+        for part in parts {
+            let part = part.join().map_err(|_| {
+                Failure::new(code::FAILED, "reading the jobs' headers broke off; this is a bug")
+            })?;
+            jobs.extend(part?);
+        }
+        Ok(jobs)
+    })
+}
+
 fn found(file: &File, tier: &str, tree: &Path) -> Result<Job> {
     let name = file.path.strip_prefix("scripts/").unwrap_or(&file.path);
     if !tiers::good_name(name) {
@@ -158,13 +194,19 @@ fn header(tree: &Path, file: &File) -> Result<Vec<u8>, String> {
     verified(tree, file, HEADER_BYTES)
 }
 
+const READ_AT_ONCE: usize = 1 << 16;
+
 /// Reads all of a file, keeps the first `keep` bytes, and refuses what was not signed.
 fn verified(tree: &Path, file: &File, keep: usize) -> Result<Vec<u8>, String> {
     let path = tree.join(&file.path);
     let mut from = std::fs::File::open(&path)
         .map_err(|e| format!("cannot open {}: {e}", path.display()))?
         .take(file.size + 1);
-    let (mut hash, mut kept, mut buffer) = (Sha256::new(), Vec::new(), vec![0; 1 << 16]);
+    let (mut hash, mut kept, mut buffer) = (
+        Sha256::new(),
+        Vec::new(),
+        vec![0; READ_AT_ONCE.min(usize::try_from(file.size).unwrap_or(READ_AT_ONCE) + 1)],
+    );
     loop {
         let n =
             from.read(&mut buffer).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
@@ -277,17 +319,29 @@ fn set(keys: &mut Keys, key: &str, value: &str) -> Result<(), String> {
 fn ordered(mut jobs: Vec<Job>) -> Result<Vec<Job>> {
     let short =
         |j: &Job| j.name.strip_prefix(&format!("{}/", j.tier)).unwrap_or(&j.name).to_owned();
-    jobs.sort_by_key(|j| (j.tier.clone(), short(j), j.name.clone()));
-    for job in &jobs {
-        if let Some(twice) = jobs.iter().filter(|j| j.name == job.name).nth(1) {
-            return Err(Failure::config(format!(
-                "two jobs are called {:?}; give one of them another name in {}",
-                twice.name,
-                tiers::PATH
-            )));
-        }
+    jobs.sort_by_cached_key(|j| (j.tier.clone(), short(j), j.name.clone()));
+    let mut seen = HashSet::new();
+    if let Some(twice) = jobs.iter().find(|job| !seen.insert(job.name.as_str())) {
+        return Err(Failure::config(format!(
+            "two jobs are called {:?}; give one of them another name in {}",
+            twice.name,
+            tiers::PATH
+        )));
+    }
+    // For each job: how many others it waits for, and who waits for it.
+    let mut waits = vec![0_usize; jobs.len()];
+    let mut followers: Vec<Vec<usize>> = vec![Vec::new(); jobs.len()];
+    for (at, job) in jobs.iter().enumerate() {
         for before in &job.keys.after {
-            if !jobs.iter().any(|j| j.tier == job.tier && names(j, before)) {
+            let mut known = false;
+            for (other, _) in
+                jobs.iter().enumerate().filter(|(_, j)| j.tier == job.tier && names(j, before))
+            {
+                known = true;
+                waits[at] += 1;
+                followers[other].push(at);
+            }
+            if !known {
                 return Err(Failure::config(format!(
                     "job {}, key after: tier {} has no job {before:?}",
                     job.name, job.tier
@@ -295,21 +349,27 @@ fn ordered(mut jobs: Vec<Job>) -> Result<Vec<Job>> {
             }
         }
     }
-    let mut done: Vec<Job> = Vec::new();
-    while !jobs.is_empty() {
-        let ready = jobs.iter().position(|job| {
-            job.keys.after.iter().all(|b| done.iter().any(|d| d.tier == job.tier && names(d, b)))
-        });
-        let Some(ready) = ready else {
-            let circle: Vec<&str> = jobs.iter().map(|j| j.name.as_str()).collect();
-            return Err(Failure::config(format!(
-                "key after: these jobs wait for each other: {}",
-                circle.join(", ")
-            )));
-        };
-        done.push(jobs.remove(ready));
+    let mut ready: BTreeSet<usize> = (0..jobs.len()).filter(|at| waits[*at] == 0).collect();
+    let mut order = Vec::with_capacity(jobs.len());
+    while let Some(at) = ready.pop_first() {
+        order.push(at);
+        for &follower in &followers[at] {
+            waits[follower] -= 1;
+            if waits[follower] == 0 {
+                ready.insert(follower);
+            }
+        }
     }
-    Ok(done)
+    if order.len() < jobs.len() {
+        let circle: Vec<&str> =
+            (0..jobs.len()).filter(|at| waits[*at] > 0).map(|at| jobs[at].name.as_str()).collect();
+        return Err(Failure::config(format!(
+            "key after: these jobs wait for each other: {}",
+            circle.join(", ")
+        )));
+    }
+    let mut jobs: Vec<Option<Job>> = jobs.into_iter().map(Some).collect();
+    Ok(order.into_iter().filter_map(|at| jobs[at].take()).collect())
 }
 
 /// Whether `word` means this job: its name, or its file name within the tier.

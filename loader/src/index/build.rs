@@ -84,13 +84,12 @@ pub fn build(input: &Input<'_>) -> Vec<u8> {
     order.sort_by_key(|(file, _)| input.files[*file].path.as_bytes());
 
     let mut names: BTreeMap<Vec<u8>, Name> = BTreeMap::new();
-    let mut facts = Vec::with_capacity(order.len());
+    let facts = scan_all(&order);
     let mut first_unit = Vec::with_capacity(order.len());
     let mut flags = Vec::with_capacity(order.len());
     let mut units = 0u32;
-    for (module, (_, text)) in order.iter().enumerate() {
+    for (module, fact) in facts.iter().enumerate() {
         let module = narrow(module);
-        let fact = scan::scan(text);
         let mut flag = 0;
         flag |= if fact.effects || fact.unsure { MODULE_ALWAYS } else { 0 };
         flag |= if fact.returns || fact.unsure { MODULE_RETURNS } else { 0 };
@@ -112,7 +111,6 @@ pub fn build(input: &Input<'_>) -> Vec<u8> {
         first_unit.push(units);
         units += narrow(fact.units.len());
         flags.push(flag);
-        facts.push(fact);
     }
     for name in names.values() {
         if name.readonly && name.defs.len() > 1 {
@@ -142,6 +140,27 @@ pub fn build(input: &Input<'_>) -> Vec<u8> {
     }
     writer.sections[PYTHON].extend_from_slice(&input.python);
     writer.finish(if input.verified { VERIFIED } else { 0 })
+}
+
+/// Scans every module, on all cores where there are many.
+fn scan_all<'a>(order: &[&'a (usize, Vec<u8>)]) -> Vec<scan::Facts<'a>> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(4);
+    let some = |part: &[&'a (usize, Vec<u8>)]| {
+        part.iter().map(|(_, text)| scan::scan(text)).collect::<Vec<_>>()
+    };
+    if order.len() < 100 || cores < 2 {
+        return some(order);
+    }
+    let share = order.len().div_ceil(cores);
+    std::thread::scope(|scope| {
+        let parts: Vec<_> =
+            order.chunks(share).map(|part| (part, scope.spawn(|| some(part)))).collect();
+        // Scanning does not panic; if it did, it would be done again here, where it is seen.
+        parts
+            .into_iter()
+            .flat_map(|(part, done)| done.join().unwrap_or_else(|_| some(part)))
+            .collect()
+    })
 }
 
 /// Finds the functions that run their arguments, directly or through another such function.
