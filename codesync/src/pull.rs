@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Error, Kind, Result, bundle,
+    Error, Kind, Result, bundle, disk,
     manifest::{BUNDLED_MAX, File, Manifest, sha256},
     name,
     source::{self, Address, Source, SshSettings},
@@ -299,9 +299,18 @@ impl Attempt<'_> {
             Err(Fault::Error(error)) => return Err(error),
         };
         let staged = stage.finish(offer.release, &manifest)?;
-        (self.prepare)(&staged).map_err(|why| {
-            Error::refused(format!("release {} cannot be used: {why}", offer.release))
+        // The disk and the processor work at the same time.
+        let sync = stage.sync();
+        std::thread::scope(|scope| {
+            let synced = scope.spawn(sync);
+            (self.prepare)(&staged).map_err(|why| {
+                Error::refused(format!("release {} cannot be used: {why}", offer.release))
+            })?;
+            synced.join().unwrap_or_else(|_| {
+                Err(Error::new(Kind::Io, "writing the release to disk failed unexpectedly"))
+            })
         })?;
+        disk::sync_folder(&staged.meta)?;
         self.store.adopt(&staged)?;
         self.finished(offer, &before, &manifest, transfer, report);
         let tree = self.settings.root.join("lib");

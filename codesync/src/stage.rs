@@ -263,7 +263,8 @@ impl Stage {
         self.writers.take().map_or(Ok(()), Writers::finish)
     }
 
-    /// Writes everything out. The stage must be kept until the release was adopted.
+    /// Ends the building. The stage must be kept until the release was adopted, and what it wrote
+    /// is on disk only after [`Stage::sync`].
     pub fn finish(&mut self, number: u64, target: &Manifest) -> Result<Staged> {
         self.settle()?;
         if let Some(file) = self.needed().first() {
@@ -272,15 +273,22 @@ impl Stage {
         let meta = self.work.path().join("meta");
         disk::make_folder(&meta, 0o755)?;
         disk::replace(&meta.join("manifest.json"), target.text().as_bytes(), 0o644)?;
-        if self.written > SYNC_SINGLY || self.touched.len() > SYNC_SINGLY {
-            disk::sync_everything(&self.tree)?;
-        } else {
-            for folder in &self.touched {
-                disk::sync_folder(folder)?;
-            }
-        }
-        disk::sync_folder(self.work.path())?;
         Ok(Staged { number, tree: self.tree.clone(), meta, files: target.files.clone() })
+    }
+
+    /// What makes the tree survive a power cut; to be called on any thread.
+    pub fn sync(&self) -> impl FnOnce() -> Result<()> + Send + use<> {
+        let many = self.written > SYNC_SINGLY || self.touched.len() > SYNC_SINGLY;
+        let (tree, work) = (self.tree.clone(), self.work.path().to_owned());
+        let touched = self.touched.clone();
+        move || {
+            if many {
+                disk::sync_everything(&tree)?;
+            } else {
+                touched.iter().try_for_each(|folder| disk::sync_folder(folder))?;
+            }
+            disk::sync_folder(&work)
+        }
     }
 
     fn make_parent(&mut self, path: &str) -> Result<()> {

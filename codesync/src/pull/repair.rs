@@ -73,6 +73,7 @@ impl Attempt<'_> {
             stage.retarget(&Manifest::new(rest.clone())?)?;
             self.fetch_missing(source, &mut stage)?;
             let staged = stage.finish(active.number, &Manifest::new(rest.clone())?)?;
+            (stage.sync())()?;
             for file in &rest {
                 move_over(&staged, active, file)?;
             }
