@@ -15,7 +15,7 @@ use crate::{
     Error, Kind, Result, bundle,
     manifest::{BUNDLED_MAX, File, Manifest, sha256},
     name,
-    source::{self, Address, Source, SshSettings},
+    source::{self, Access, Address, Source},
     stage::Stage,
     store::{Release, Staged, Store},
     trust::{Offer, Target, Trust},
@@ -44,6 +44,21 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long to wait for another sync of this root to end before saying busy.
     pub lock_wait: Duration,
+    /// What few machines need.
+    pub options: Options,
+}
+
+/// What few machines need; the default is none of it.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Certificates (PEM) of authorities that https sources are known by, beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// This machine's certificate (PEM) for https sources that ask for one.
+    pub client_certificate: Option<PathBuf>,
+    /// Its private key (PEM), readable by its owner only.
+    pub client_key: Option<PathBuf>,
+    /// The most bytes of content to take in per second, on average over a sync.
+    pub max_rate: Option<u64>,
 }
 
 /// How a sync ended.
@@ -217,12 +232,15 @@ impl Attempt<'_> {
         // Local faults, such as a missing pinned root, come before any connection.
         let mut trust =
             Trust::open(&self.store.trust_folder(), &settings.trusted_root, Some(&settings.ring))?;
-        let ssh = SshSettings {
+        let access = Access {
             identity: settings.identity.as_deref(),
             known_hosts: settings.known_hosts.as_deref(),
             timeout: settings.connect_timeout,
+            ca_file: settings.options.ca_file.as_deref(),
+            client_certificate: settings.options.client_certificate.as_deref(),
+            client_key: settings.options.client_key.as_deref(),
         };
-        let mut source = source::connect(address, &ssh)?;
+        let mut source = source::connect(address, &access)?;
         let result = self.with(source.as_mut(), &mut trust, active, report);
         let traffic = source.traffic();
         report.bytes_received += traffic.received;
@@ -237,8 +255,7 @@ impl Attempt<'_> {
         active: Option<&Release>,
         report: &mut Report,
     ) -> Result<()> {
-        let answer = source.refresh(&self.settings.ring, trust.versions())?;
-        trust.refresh(&answer, self.now)?;
+        source::refresh(source, trust, &self.settings.ring, self.now)?;
         let offer = trust.offer()?;
         if let Some(active) = active {
             if offer.release < active.number {

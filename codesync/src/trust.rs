@@ -1,8 +1,9 @@
 //! What a client believes: the TUF client workflow over the folder `ROOT/trust`.
 //!
-//! This is the only module that knows the verification library. It does no transfer: it is given
-//! the bytes that a carrier handed out, and says what they mean or refuses them. What verified is
-//! stored, in the order of the specification (TUF 1.0, section 5.3 to 5.6); nothing else ever is.
+//! This is the only module that knows the verification library. It does no transfer: it asks for
+//! a file by name, is given the bytes that a carrier handed out, and says what they mean or refuses
+//! them before it asks for the next. What verified is stored, in the order of the specification
+//! (TUF 1.0, section 5.3 to 5.6); nothing else ever is.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +12,13 @@ use std::{
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
-use sigstore_tuf::{Error as Tuf, TrustedMetadataSet, metadata::Role as _};
+use sigstore_tuf::{
+    Error as Tuf, MetaFile, Metadata, Snapshot, TrustedMetadataSet, metadata::Role as _,
+};
+
+mod delegation;
+
+pub use delegation::encode;
 
 use crate::{
     Error, Kind, Result, disk,
@@ -26,8 +33,10 @@ pub const TIMESTAMP_MAX: u64 = 64 << 10;
 pub const SNAPSHOT_MAX: u64 = 2 << 20;
 /// See [`ROOT_MAX`].
 pub const TARGETS_MAX: u64 = 8 << 20;
-/// Most roots taken in one refresh.
+/// Most roots in one answer of a carrier.
 pub const ROOTS_MAX: usize = 64;
+/// Most roots taken in one refresh: no publisher rotates so often while a client is away.
+const ROTATIONS_MAX: usize = 1024;
 
 /// TUF's canonical JSON: the bytes that signatures cover.
 pub fn canonical(value: &Value) -> Result<Vec<u8>> {
@@ -78,9 +87,16 @@ pub struct Target {
 impl Target {
     /// Its file under `targets/`.
     pub fn file(&self) -> String {
-        format!("{}.{}", hex::encode(self.sha256), self.name)
+        let hash = hex::encode(self.sha256);
+        match self.name.rsplit_once('/') {
+            Some((folder, name)) => format!("{folder}/{hash}.{name}"),
+            None => format!("{hash}.{}", self.name),
+        }
     }
 }
+
+/// Hands out a metadata file of at most so many bytes; `None` when the carrier does not have it.
+pub type Fetch<'a> = dyn FnMut(&str, u64) -> Result<Option<Vec<u8>>> + 'a;
 
 /// What the accepted metadata offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +118,9 @@ pub struct Trust {
     ring: Option<String>,
     set: TrustedMetadataSet,
     cached: BTreeMap<&'static str, Vec<u8>>,
+    /// The versions that the last accepted snapshot names. Kept apart from the set, which forgets
+    /// a snapshot as soon as a newer timestamp was accepted without it.
+    floor: BTreeMap<String, u64>,
 }
 
 const CACHED: [(&str, u64); 3] = [
@@ -149,8 +168,13 @@ impl Trust {
                 cached.insert(name, bytes);
             }
         }
-        let mut trust =
-            Self { folder: folder.to_owned(), ring: ring.map(str::to_owned), set, cached };
+        let mut trust = Self {
+            folder: folder.to_owned(),
+            ring: ring.map(str::to_owned),
+            set,
+            cached,
+            floor: BTreeMap::new(),
+        };
         trust.load_cached();
         Ok(trust)
     }
@@ -165,8 +189,10 @@ impl Trust {
         if let Some(bytes) = self.cached.get("timestamp.json").filter(of_ring) {
             let _ = self.set.update_timestamp(bytes, always);
         }
+        self.floor.clear();
         if let Some(bytes) = self.cached.get("snapshot.json").filter(of_ring) {
             let _ = self.set.update_snapshot(bytes, always);
+            self.floor = self.signed_versions(bytes).unwrap_or_default();
         }
         if let Some(bytes) = self.cached.get("targets.json").filter(of_ring) {
             let _ = self.set.update_targets(bytes, always);
@@ -183,31 +209,66 @@ impl Trust {
         }
     }
 
-    /// Takes in what a carrier answered to a refresh: newer metadata by file name.
+    /// The versions that a snapshot names, if the keys of today's root signed it.
+    fn signed_versions(&self, bytes: &[u8]) -> Option<BTreeMap<String, u64>> {
+        let snapshot = Metadata::<Snapshot>::from_slice(bytes).ok()?;
+        let root = self.set.root();
+        snapshot.verify_threshold(&root.keys, root.role("snapshot")?, "snapshot").ok()?;
+        Some(
+            snapshot
+                .signed()
+                .meta
+                .iter()
+                .map(|(name, meta)| (name.clone(), meta.version))
+                .collect(),
+        )
+    }
+
+    /// Takes in what a carrier answered to a refresh: newer metadata by file name. See
+    /// [`Trust::update`].
+    pub fn refresh(&mut self, files: &[(String, Vec<u8>)], now: DateTime<Utc>) -> Result<()> {
+        let mut find = |wanted: &str, _| {
+            Ok(files.iter().find(|(name, _)| name == wanted).map(|(_, bytes)| bytes.clone()))
+        };
+        self.update(&mut find, now)
+    }
+
+    /// The client workflow (TUF 5.3 to 5.6): asks `fetch` for one file after the other, and for none
+    /// that is already here.
     ///
     /// `now` is the clock by which things expire. An error of kind [`Kind::Stale`] means that
     /// everything is in order but too old.
-    pub fn refresh(&mut self, files: &[(String, Vec<u8>)], now: DateTime<Utc>) -> Result<()> {
-        let now = jiff::Timestamp::from_second(now.timestamp())
-            .map_err(|_| Error::new(Kind::Config, "this machine's clock is out of any range"))?;
-        let find = |wanted: &str| files.iter().find(|(name, _)| name == wanted).map(|(_, b)| b);
+    pub fn update(&mut self, fetch: &mut Fetch<'_>, now: DateTime<Utc>) -> Result<()> {
+        let now = clock(now)?;
+        self.update_root(fetch)?;
+        self.set.check_root_expired(now).map_err(|error| self.refusal("root.json", &error))?;
+        self.update_timestamp(fetch, now)?;
+        self.update_snapshot(fetch, now)?;
+        self.update_targets(fetch, now)
+    }
 
-        // 5.3: every root in turn.
-        loop {
+    /// 5.3: every root in turn.
+    fn update_root(&mut self, fetch: &mut Fetch<'_>) -> Result<()> {
+        for _ in 0..ROTATIONS_MAX {
             let name = format!("{}.root.json", self.set.root().version + 1);
-            let Some(bytes) = find(&name) else { break };
-            self.set.update_root(bytes).map_err(|error| self.refusal(&name, &error))?;
-            self.store("root.json", bytes)?;
+            let Some(bytes) = fetch(&name, ROOT_MAX)? else { return Ok(()) };
+            self.set.update_root(&bytes).map_err(|error| self.refusal(&name, &error))?;
+            self.store("root.json", &bytes)?;
             self.load_cached();
         }
-        self.set.check_root_expired(now).map_err(|error| self.refusal("root.json", &error))?;
+        Err(Error::refused(format!(
+            "{}the source hands out more than {ROTATIONS_MAX} new roots at once",
+            self.prefix()
+        )))
+    }
 
-        // 5.4: the timestamp, or the one that we have if it is still the newest.
-        match find("timestamp.json") {
+    /// 5.4: the timestamp, or the one that is here if it is still the newest.
+    fn update_timestamp(&mut self, fetch: &mut Fetch<'_>, now: jiff::Timestamp) -> Result<()> {
+        match fetch("timestamp.json", TIMESTAMP_MAX)? {
             Some(bytes) => {
-                self.check_ring("timestamp.json", bytes)?;
-                match self.set.update_timestamp(bytes, now) {
-                    Ok(()) => self.keep("timestamp.json", bytes)?,
+                self.check_ring("timestamp.json", &bytes)?;
+                match self.set.update_timestamp(&bytes, now) {
+                    Ok(()) => self.keep("timestamp.json", &bytes)?,
                     Err(Tuf::EqualVersion { .. }) => {}
                     Err(error) => return Err(self.refusal("timestamp.json", &error)),
                 }
@@ -217,52 +278,89 @@ impl Trust {
         }
         self.set
             .check_timestamp_expired(now)
-            .map_err(|error| self.refusal("timestamp.json", &error))?;
+            .map_err(|error| self.refusal("timestamp.json", &error))
+    }
 
-        // 5.5: the snapshot that the timestamp names.
+    /// 5.5: the snapshot that the timestamp names.
+    fn update_snapshot(&mut self, fetch: &mut Fetch<'_>, now: jiff::Timestamp) -> Result<()> {
         let pinned = self
             .set
             .timestamp()
             .and_then(|role| role.snapshot_meta())
-            .map(|meta| meta.version)
+            .cloned()
             .ok_or_else(|| self.lacking("snapshot.json"))?;
-        if self.set.snapshot().map(|role| role.version) != Some(pinned) {
-            let name = format!("{pinned}.snapshot.json");
-            let bytes = find(&name).ok_or_else(|| self.lacking(&name))?;
-            self.check_ring(&name, bytes)?;
+        if self.set.snapshot().map(|role| role.version) != Some(pinned.version) {
+            let name = self.file("snapshot", pinned.version);
+            let limit = pinned.length.unwrap_or(SNAPSHOT_MAX).min(SNAPSHOT_MAX);
+            let bytes = fetch(&name, limit)?.ok_or_else(|| self.lacking(&name))?;
+            self.check_ring(&name, &bytes)?;
+            self.check_floor(&bytes)?;
             self.set
-                .update_snapshot(bytes, now)
+                .update_snapshot(&bytes, now)
                 .map_err(|error| self.refusal("snapshot.json", &error))?;
-            self.keep("snapshot.json", bytes)?;
+            self.keep("snapshot.json", &bytes)?;
+            self.floor = self.signed_versions(&bytes).unwrap_or_default();
             // The former targets may still be the ones that it names.
             if let Some(targets) = self.cached.get("targets.json") {
                 let _ = self.set.update_targets(targets, jiff::Timestamp::MIN);
             }
         }
-        self.set
-            .check_snapshot_expired(now)
-            .map_err(|error| self.refusal("snapshot.json", &error))?;
+        self.set.check_snapshot_expired(now).map_err(|error| self.refusal("snapshot.json", &error))
+    }
 
-        // 5.6: the targets that the snapshot names.
-        let pinned = self
-            .set
-            .snapshot()
-            .and_then(|role| role.meta.get("targets.json"))
-            .map(|meta| meta.version)
-            .ok_or_else(|| self.lacking("targets.json"))?;
-        if self.set.targets_role("targets").map(|role| role.version) != Some(pinned) {
-            let name = format!("{pinned}.targets.json");
-            let bytes = find(&name).ok_or_else(|| self.lacking(&name))?;
-            self.check_ring(&name, bytes)?;
-            let taken = self.set.update_targets(bytes, now).map(|_| ());
+    /// 5.5.5: no targets metadata disappears or goes back.
+    fn check_floor(&self, bytes: &[u8]) -> Result<()> {
+        // What does not parse is refused with its reason when it is verified.
+        let Ok(new) = Metadata::<Snapshot>::from_slice(bytes) else { return Ok(()) };
+        for (name, &trusted) in &self.floor {
+            match new.signed().meta.get(name).map(|meta| meta.version) {
+                Some(version) if version >= trusted => {}
+                Some(new) => {
+                    let role = format!("{name} (named by the snapshot)");
+                    let error = Tuf::Rollback { role, trusted, new };
+                    return Err(self.refusal("snapshot.json", &error));
+                }
+                None => {
+                    return Err(Error::refused(format!(
+                        "{}the new snapshot leaves out {name}, which the one before named: the source is hostile",
+                        self.prefix()
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// 5.6: the targets that the snapshot names.
+    fn update_targets(&mut self, fetch: &mut Fetch<'_>, now: jiff::Timestamp) -> Result<()> {
+        let pinned = self.pin("targets").ok_or_else(|| self.lacking("targets.json"))?;
+        if self.set.targets_role("targets").map(|role| role.version) != Some(pinned.version) {
+            let name = self.file("targets", pinned.version);
+            let limit = pinned.length.unwrap_or(TARGETS_MAX).min(TARGETS_MAX);
+            let bytes = fetch(&name, limit)?.ok_or_else(|| self.lacking(&name))?;
+            self.check_ring(&name, &bytes)?;
+            let taken = self.set.update_targets(&bytes, now).map(|_| ());
             taken.map_err(|error| self.refusal("targets.json", &error))?;
-            self.keep("targets.json", bytes)?;
+            self.keep("targets.json", &bytes)?;
         }
         if self.set.targets_role("targets").is_some_and(|role| role.is_expired(now)) {
             let expires = self.expires().get("targets").copied();
             return Err(self.stale("targets.json", expires));
         }
         Ok(())
+    }
+
+    /// What the snapshot says about the targets metadata of `role`.
+    fn pin(&self, role: &str) -> Option<MetaFile> {
+        self.set.snapshot()?.meta.get(&format!("{role}.json")).cloned()
+    }
+
+    /// The name under which `version` of `role` is handed out (TUF 6.2).
+    fn file(&self, role: &str, version: u64) -> String {
+        match self.set.root().consistent_snapshot {
+            true => format!("{version}.{}.json", encode(role)),
+            false => format!("{}.json", encode(role)),
+        }
     }
 
     /// What the accepted targets offer.
@@ -376,6 +474,11 @@ impl Trust {
             other => Error::refused(format!("{prefix}{name} was refused: {other}")),
         }
     }
+}
+
+fn clock(now: DateTime<Utc>) -> Result<jiff::Timestamp> {
+    jiff::Timestamp::from_second(now.timestamp())
+        .map_err(|_| Error::new(Kind::Config, "this machine's clock is out of any range"))
 }
 
 /// The rings of a library share root keys, so metadata must say which ring it is for.

@@ -67,6 +67,7 @@ impl House {
             known_hosts: None,
             connect_timeout: Duration::from_secs(5),
             lock_wait: Duration::ZERO,
+            options: Options::default(),
         }
     }
 

@@ -69,6 +69,17 @@ impl Source for FileSource {
         Ok(files)
     }
 
+    fn metadata(&mut self, ring: &str, file: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        // Percent-encoded, a name holds no `/`; the top-level roles came with the refresh.
+        if file.contains(['/', '\\']) || file.starts_with('.') {
+            return Ok(None);
+        }
+        let bytes = crate::disk::read_bounded(&self.library.ring(ring)?.join(file), limit)
+            .map_err(|error| Error::refused(error.to_string()))?;
+        self.received += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        Ok(bytes)
+    }
+
     fn target(
         &mut self,
         ring: &str,
