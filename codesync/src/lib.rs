@@ -7,6 +7,7 @@
 pub mod bundle;
 pub mod disk;
 pub mod error;
+pub mod fetch;
 pub mod known_hosts;
 pub mod library;
 pub mod manifest;

@@ -29,7 +29,7 @@ use crate::{
 
 mod answer;
 
-use answer::{Answer, get};
+use answer::get;
 
 /// Certificates and keys are no longer than this.
 const PEM_MAX: u64 = 1 << 20;
@@ -266,6 +266,14 @@ impl Source for Https {
             sink(file, &[])?;
         }
         Ok(())
+    }
+
+    fn object(&mut self, file: &File, offset: u64, out: &mut dyn Write) -> Result<()> {
+        let url = self.object_url(file)?;
+        self.stream(url, offset, file.size, &mut |piece| {
+            out.write_all(piece)
+                .map_err(|error| Error::new(Kind::Io, format!("cannot store a download: {error}")))
+        })
     }
 
     fn delta(&mut self, _: &File, _: &[u8]) -> Result<Option<Vec<u8>>> {
