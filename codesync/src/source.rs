@@ -11,7 +11,7 @@ use crate::{
 };
 
 mod file;
-mod https;
+pub(crate) mod https;
 mod remote;
 mod ssh;
 

@@ -10,15 +10,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sigstore_tuf::{
-    Error as Tuf, MetaFile, Metadata, Snapshot, TrustedMetadataSet, metadata::Role as _,
+    Error as Tuf, MetaFile, Metadata, Root, Snapshot, TrustedMetadataSet, metadata::Role as _,
 };
 
 mod delegation;
+mod words;
 
 pub use delegation::encode;
+use words::check_ring;
 
 use crate::{
     Error, Kind, Result, disk,
@@ -252,6 +254,10 @@ impl Trust {
         for _ in 0..ROTATIONS_MAX {
             let name = format!("{}.root.json", self.set.root().version + 1);
             let Some(bytes) = fetch(&name, ROOT_MAX)? else { return Ok(()) };
+            self.check_distinct(&name, &bytes, &self.set.root().keys)?;
+            if let Ok(new) = Metadata::<Root>::from_slice(&bytes) {
+                self.check_distinct(&name, &bytes, &new.signed().keys)?;
+            }
             self.set.update_root(&bytes).map_err(|error| self.refusal(&name, &error))?;
             self.store("root.json", &bytes)?;
             self.load_cached();
@@ -267,6 +273,7 @@ impl Trust {
         match fetch("timestamp.json", TIMESTAMP_MAX)? {
             Some(bytes) => {
                 self.check_ring("timestamp.json", &bytes)?;
+                self.check_distinct("timestamp.json", &bytes, &self.set.root().keys)?;
                 match self.set.update_timestamp(&bytes, now) {
                     Ok(()) => self.keep("timestamp.json", &bytes)?,
                     Err(Tuf::EqualVersion { .. }) => {}
@@ -294,6 +301,7 @@ impl Trust {
             let limit = pinned.length.unwrap_or(SNAPSHOT_MAX).min(SNAPSHOT_MAX);
             let bytes = fetch(&name, limit)?.ok_or_else(|| self.lacking(&name))?;
             self.check_ring(&name, &bytes)?;
+            self.check_distinct(&name, &bytes, &self.set.root().keys)?;
             self.check_floor(&bytes)?;
             self.set
                 .update_snapshot(&bytes, now)
@@ -339,6 +347,7 @@ impl Trust {
             let limit = pinned.length.unwrap_or(TARGETS_MAX).min(TARGETS_MAX);
             let bytes = fetch(&name, limit)?.ok_or_else(|| self.lacking(&name))?;
             self.check_ring(&name, &bytes)?;
+            self.check_distinct(&name, &bytes, &self.set.root().keys)?;
             let taken = self.set.update_targets(&bytes, now).map(|_| ());
             taken.map_err(|error| self.refusal("targets.json", &error))?;
             self.keep("targets.json", &bytes)?;
@@ -427,53 +436,6 @@ impl Trust {
     fn store(&self, name: &str, bytes: &[u8]) -> Result<()> {
         disk::replace(&self.folder.join(name), bytes, 0o644)
     }
-
-    fn check_ring(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        check_ring(self.ring.as_deref(), name, bytes)
-    }
-
-    fn prefix(&self) -> String {
-        self.ring.as_ref().map_or_else(String::new, |ring| format!("ring {ring}: "))
-    }
-
-    fn lacking(&self, name: &str) -> Error {
-        Error::refused(format!("{}the source did not hand out {name}", self.prefix()))
-    }
-
-    fn stale(&self, name: &str, expired: Option<DateTime<Utc>>) -> Error {
-        let role = name.trim_end_matches(".json");
-        let when = expired.map_or(String::new(), |t| {
-            format!(" on {}", t.to_rfc3339_opts(SecondsFormat::Secs, true))
-        });
-        let remedy = match role {
-            "root" => "sign a new root",
-            "targets" => "publish anew",
-            _ => "run codesync refresh on the server",
-        };
-        Error::new(
-            Kind::Stale,
-            format!(
-                "{}{name} expired{when}; nothing newer can be accepted: {remedy} (or set this machine's clock)",
-                self.prefix()
-            ),
-        )
-    }
-
-    fn refusal(&self, name: &str, error: &Tuf) -> Error {
-        if let Tuf::Expired { expires, .. } = error {
-            return self.stale(name, DateTime::from_timestamp(expires.as_second(), 0));
-        }
-        let prefix = self.prefix();
-        match error {
-            Tuf::Rollback { role, trusted, new } => Error::refused(format!(
-                "{prefix}{role} went back from version {trusted} to {new}: the source is outdated or hostile"
-            )),
-            Tuf::ThresholdNotMet { .. } => Error::refused(format!(
-                "{prefix}{name} is not signed by the keys that this machine trusts: it was changed on the way, or the pinned root is another library's"
-            )),
-            other => Error::refused(format!("{prefix}{name} was refused: {other}")),
-        }
-    }
 }
 
 fn clock(now: DateTime<Utc>) -> Result<jiff::Timestamp> {
@@ -481,16 +443,5 @@ fn clock(now: DateTime<Utc>) -> Result<jiff::Timestamp> {
         .map_err(|_| Error::new(Kind::Config, "this machine's clock is out of any range"))
 }
 
-/// The rings of a library share root keys, so metadata must say which ring it is for.
-fn check_ring(ring: Option<&str>, name: &str, bytes: &[u8]) -> Result<()> {
-    let Some(ring) = ring else { return Ok(()) };
-    let json: Value = serde_json::from_slice(bytes)
-        .map_err(|error| Error::refused(format!("ring {ring}: {name} is not JSON: {error}")))?;
-    match json["signed"]["ring"].as_str() {
-        Some(theirs) if theirs == ring => Ok(()),
-        Some(theirs) => {
-            Err(Error::refused(format!("ring {ring}: {name} belongs to ring {theirs:?}")))
-        }
-        None => Err(Error::refused(format!("ring {ring}: {name} does not say its ring"))),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -369,3 +369,8 @@ fn pem(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
         .ok_or_else(|| Error::new(Kind::Config, format!("{} does not exist", path.display())))?;
     Ok(Zeroizing::new(bytes))
 }
+
+#[cfg(test)]
+pub(crate) mod server;
+#[cfg(test)]
+mod tests;

@@ -119,6 +119,10 @@ impl Trust {
         let name = self.file(role, pinned.version);
         let bytes = fetch(&name, limit)?.ok_or_else(|| self.lacking(&name))?;
         self.check_ring(&name, &bytes)?;
+        let parent = self.set.targets_role(delegator).and_then(|role| role.delegations.as_ref());
+        if let Some(delegations) = parent {
+            self.check_distinct(&name, &bytes, &delegations.keys)?;
+        }
         let taken = self.set.update_delegated_targets(&bytes, role, delegator, now).map(|_| ());
         taken.map_err(|error| self.refusal(&file, &error))?;
         self.store(&file, &bytes)?;
