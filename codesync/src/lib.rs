@@ -11,6 +11,7 @@ pub mod fetch;
 pub mod known_hosts;
 pub mod library;
 pub mod manifest;
+pub mod mirror;
 pub mod name;
 pub mod publish;
 pub mod pull;

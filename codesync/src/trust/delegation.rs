@@ -73,6 +73,64 @@ impl Trust {
         Ok(None)
     }
 
+    /// Every target that any role names, the delegated ones included: what a copy has to hold. Call
+    /// it after [`Trust::update`].
+    pub fn every_target(
+        &mut self,
+        fetch: &mut Fetch<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Target>> {
+        let mut ahead: Vec<Edge> = vec![("targets".to_owned(), String::new())];
+        let mut seen: BTreeSet<String> = BTreeSet::new();
+        let mut found = Vec::new();
+        while let Some((role, delegator)) = ahead.pop() {
+            if seen.contains(&role) || seen.len() == ROLES_MAX {
+                continue;
+            }
+            if !delegator.is_empty() && !self.load_role(&role, &delegator, fetch, now)? {
+                continue;
+            }
+            let Some(targets) = self.set.targets_role(&role) else {
+                return Err(self.lacking(&format!("{role}.json")));
+            };
+            for (name, file) in &targets.targets {
+                found.push(self.target(name, file)?);
+            }
+            let children = targets.delegations.iter().flat_map(|delegations| &delegations.roles);
+            let children = children.filter(|child| may_be_stored(&child.name));
+            ahead.extend(children.map(|child| (child.name.clone(), role.clone())));
+            seen.insert(role);
+        }
+        Ok(found)
+    }
+
+    /// The metadata that was accepted last, by the name under which it is handed out, in the order in
+    /// which a copy may let it be seen. Roots are not in it.
+    pub fn accepted(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let mut files = Vec::new();
+        let named = self.set.snapshot().into_iter().flat_map(|snapshot| &snapshot.meta);
+        for (name, meta) in named {
+            let Some(role) = name.strip_suffix(".json").filter(|role| *role != "targets") else {
+                continue;
+            };
+            if self.set.targets_role(role).is_some() {
+                let path = self.folder.join(format!("{}.json", encode(role)));
+                let bytes = disk::read_bounded(&path, TARGETS_MAX)?;
+                files.extend(bytes.map(|bytes| (self.file(role, meta.version), bytes)));
+            }
+        }
+        let versions = self.versions();
+        for (name, file) in [
+            ("targets.json", self.file("targets", versions.targets)),
+            ("snapshot.json", self.file("snapshot", versions.snapshot)),
+            ("timestamp.json", "timestamp.json".to_owned()),
+        ] {
+            let bytes = self.cached.get(name).ok_or_else(|| self.lacking(name))?;
+            files.push((file, bytes.clone()));
+        }
+        Ok(files)
+    }
+
     /// The roles to which `role` delegates the path `name`, in order, and whether the search ends
     /// with them.
     fn children(&self, role: &str, targets: &Targets, name: &str) -> Result<(Vec<Edge>, bool)> {
