@@ -17,15 +17,14 @@ use sigstore_tuf::{
 };
 
 mod delegation;
+mod offer;
 mod words;
 
 pub use delegation::encode;
+pub use offer::{Offer, Target};
 use words::check_ring;
 
-use crate::{
-    Error, Kind, Result, disk,
-    manifest::{Hash, MANIFEST_MAX},
-};
+use crate::{Error, Kind, Result, disk};
 
 /// Longest accepted metadata, in bytes.
 pub const ROOT_MAX: u64 = 512 << 10;
@@ -75,43 +74,8 @@ pub struct Versions {
     pub targets: u64,
 }
 
-/// A signed length and hash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// Its name in the metadata.
-    pub name: String,
-    /// SHA-256.
-    pub sha256: Hash,
-    /// Bytes.
-    pub length: u64,
-}
-
-impl Target {
-    /// Its file under `targets/`.
-    pub fn file(&self) -> String {
-        let hash = hex::encode(self.sha256);
-        match self.name.rsplit_once('/') {
-            Some((folder, name)) => format!("{folder}/{hash}.{name}"),
-            None => format!("{hash}.{}", self.name),
-        }
-    }
-}
-
 /// Hands out a metadata file of at most so many bytes; `None` when the carrier does not have it.
 pub type Fetch<'a> = dyn FnMut(&str, u64) -> Result<Option<Vec<u8>>> + 'a;
-
-/// What the accepted metadata offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
-    /// The release.
-    pub release: u64,
-    /// Its manifest.
-    pub manifest: Target,
-    /// Full bundles by the release that they make.
-    pub full: BTreeMap<u64, Target>,
-    /// Patches by the releases from and to which they lead.
-    pub patches: BTreeMap<(u64, u64), Target>,
-}
 
 /// The trusted metadata of one ring.
 #[derive(Debug)]
@@ -370,40 +334,6 @@ impl Trust {
             true => format!("{version}.{}.json", encode(role)),
             false => format!("{}.json", encode(role)),
         }
-    }
-
-    /// What the accepted targets offer.
-    pub fn offer(&self) -> Result<Offer> {
-        let targets =
-            self.set.targets_role("targets").ok_or_else(|| self.lacking("targets.json"))?;
-        let mut manifest = None;
-        let mut full = BTreeMap::new();
-        let mut patches = BTreeMap::new();
-        for (name, file) in &targets.targets {
-            let mut sha256 = [0; 32];
-            let hashed = file
-                .hashes
-                .get("sha256")
-                .is_some_and(|text| hex::decode_to_slice(text, &mut sha256).is_ok());
-            if !hashed {
-                continue;
-            }
-            let target = Target { name: name.clone(), sha256, length: file.length };
-            if name == "manifest" && target.length <= MANIFEST_MAX {
-                manifest = Some(target);
-            } else if let Some(to) = name.strip_suffix(".full.zst").and_then(|n| n.parse().ok()) {
-                full.insert(to, target);
-            } else if let Some((from, to)) =
-                name.strip_suffix(".patch.zst").and_then(|n| n.split_once('-'))
-                && let (Ok(from), Ok(to)) = (from.parse(), to.parse())
-            {
-                patches.insert((from, to), target);
-            }
-        }
-        let manifest = manifest.ok_or_else(|| {
-            Error::refused(format!("{}targets.json names no manifest", self.prefix()))
-        })?;
-        Ok(Offer { release: targets.version, manifest, full, patches })
     }
 
     /// When each accepted role expires.
