@@ -13,10 +13,12 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sigstore_tuf::{
-    Error as Tuf, MetaFile, Metadata, Root, Snapshot, TrustedMetadataSet, metadata::Role as _,
+    Error as Tuf, MetaFile, Metadata, Root, Snapshot, Targets, Timestamp, TrustedMetadataSet,
+    metadata::Role as _,
 };
 
 mod delegation;
+mod distinct;
 mod offer;
 mod words;
 
@@ -218,9 +220,11 @@ impl Trust {
         for _ in 0..ROTATIONS_MAX {
             let name = format!("{}.root.json", self.set.root().version + 1);
             let Some(bytes) = fetch(&name, ROOT_MAX)? else { return Ok(()) };
-            self.check_distinct(&name, &bytes, &self.set.root().keys)?;
+            let root = self.set.root();
+            self.check_distinct::<Root>(&name, &bytes, &root.keys, root.role("root"))?;
             if let Ok(new) = Metadata::<Root>::from_slice(&bytes) {
-                self.check_distinct(&name, &bytes, &new.signed().keys)?;
+                let new = new.signed();
+                self.check_distinct::<Root>(&name, &bytes, &new.keys, new.role("root"))?;
             }
             self.set.update_root(&bytes).map_err(|error| self.refusal(&name, &error))?;
             self.store("root.json", &bytes)?;
@@ -237,7 +241,9 @@ impl Trust {
         match fetch("timestamp.json", TIMESTAMP_MAX)? {
             Some(bytes) => {
                 self.check_ring("timestamp.json", &bytes)?;
-                self.check_distinct("timestamp.json", &bytes, &self.set.root().keys)?;
+                let root = self.set.root();
+                let keys = root.role("timestamp");
+                self.check_distinct::<Timestamp>("timestamp.json", &bytes, &root.keys, keys)?;
                 match self.set.update_timestamp(&bytes, now) {
                     Ok(()) => self.keep("timestamp.json", &bytes)?,
                     Err(Tuf::EqualVersion { .. }) => {}
@@ -265,7 +271,8 @@ impl Trust {
             let limit = pinned.length.unwrap_or(SNAPSHOT_MAX).min(SNAPSHOT_MAX);
             let bytes = fetch(&name, limit)?.ok_or_else(|| self.lacking(&name))?;
             self.check_ring(&name, &bytes)?;
-            self.check_distinct(&name, &bytes, &self.set.root().keys)?;
+            let root = self.set.root();
+            self.check_distinct::<Snapshot>(&name, &bytes, &root.keys, root.role("snapshot"))?;
             self.check_floor(&bytes)?;
             self.set
                 .update_snapshot(&bytes, now)
@@ -311,7 +318,8 @@ impl Trust {
             let limit = pinned.length.unwrap_or(TARGETS_MAX).min(TARGETS_MAX);
             let bytes = fetch(&name, limit)?.ok_or_else(|| self.lacking(&name))?;
             self.check_ring(&name, &bytes)?;
-            self.check_distinct(&name, &bytes, &self.set.root().keys)?;
+            let root = self.set.root();
+            self.check_distinct::<Targets>(&name, &bytes, &root.keys, root.role("targets"))?;
             let taken = self.set.update_targets(&bytes, now).map(|_| ());
             taken.map_err(|error| self.refusal("targets.json", &error))?;
             self.keep("targets.json", &bytes)?;

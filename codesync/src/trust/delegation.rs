@@ -179,7 +179,9 @@ impl Trust {
         self.check_ring(&name, &bytes)?;
         let parent = self.set.targets_role(delegator).and_then(|role| role.delegations.as_ref());
         if let Some(delegations) = parent {
-            self.check_distinct(&name, &bytes, &delegations.keys)?;
+            let keys = delegations.roles.iter().find(|child| child.name == role);
+            let keys = keys.map(|child| child.role_keys());
+            self.check_distinct::<Targets>(&name, &bytes, &delegations.keys, keys.as_ref())?;
         }
         let taken = self.set.update_delegated_targets(&bytes, role, delegator, now).map(|_| ());
         taken.map_err(|error| self.refusal(&file, &error))?;

@@ -100,6 +100,12 @@ fn one_key_under_two_ids_counts_once() {
     repo.timestamp(2);
     assert!(repo.refused().contains("under two names"));
     assert_eq!(repo.stored()[2], 1);
+    // Where one is enough, the second does no harm.
+    root["signed"]["version"] = json!(3);
+    root["signed"]["roles"]["snapshot"]["threshold"] = json!(1);
+    let keys: Vec<&Key> = repo.keys["root"].iter().collect();
+    repo.files.insert("3.root.json".into(), envelope(&root["signed"], &keys).unwrap());
+    assert_eq!(repo.refresh().unwrap().snapshot, 2);
 }
 
 #[test]

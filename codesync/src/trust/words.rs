@@ -1,10 +1,8 @@
 //! What a refusal says: what happened, to what, and what to do.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
-use sigstore_tuf::{Error as Tuf, Key};
+use sigstore_tuf::Error as Tuf;
 
 use super::Trust;
 use crate::{Error, Kind, Result};
@@ -55,39 +53,6 @@ impl Trust {
             )),
             other => Error::refused(format!("{prefix}{name} was refused: {other}")),
         }
-    }
-
-    /// Refuses metadata that one key signed under two ids: a threshold counts keys, not ids.
-    pub(super) fn check_distinct(
-        &self,
-        name: &str,
-        bytes: &[u8],
-        keys: &BTreeMap<String, Key>,
-    ) -> Result<()> {
-        let json: Value = serde_json::from_slice(bytes).unwrap_or_default();
-        let mut seen: BTreeMap<String, &str> = BTreeMap::new();
-        for id in json["signatures"].as_array().into_iter().flatten() {
-            let Some((id, key)) = id["keyid"].as_str().and_then(|id| keys.get_key_value(id)) else {
-                continue;
-            };
-            // Hexadecimal digits and PEM's line ends have several forms; the key has one.
-            let material: String =
-                key.keyval.public.chars().filter(|c| !c.is_whitespace()).collect();
-            let material = match key.keytype.as_str() {
-                "ed25519" => material.to_ascii_lowercase(),
-                _ => material,
-            };
-            match seen.insert(material, id) {
-                Some(other) if other != id => {
-                    return Err(Error::refused(format!(
-                        "{}{name} is signed by one key under two names ({other} and {id}), which counts once",
-                        self.prefix()
-                    )));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
     }
 }
 
