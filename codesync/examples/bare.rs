@@ -4,7 +4,7 @@
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
-use codesync::source::{Address, SshSettings, bare};
+use codesync::source::{Access, Address, bare};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -12,10 +12,11 @@ fn main() -> ExitCode {
         eprintln!("usage: bare URL IDENTITY KNOWN_HOSTS");
         return ExitCode::from(2);
     };
-    let settings = SshSettings {
+    let settings = Access {
         identity: Some(Path::new(identity)),
         known_hosts: Some(Path::new(known_hosts)),
         timeout: Duration::from_secs(20),
+        ..Access::default()
     };
     match Address::parse(url).and_then(|address| bare(&address, &settings)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use codesync::pull::{Settings, sync};
+use codesync::pull::{Options, Settings, sync};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         known_hosts: ssh.get(1).map(Into::into),
         connect_timeout: Duration::from_secs(20),
         lock_wait: Duration::ZERO,
+        options: Options::default(),
     };
     match sync(&settings, chrono::Utc::now(), &|_| Ok(()), &|_, _| {}) {
         Ok(report) => {

@@ -7,9 +7,11 @@
 pub mod bundle;
 pub mod disk;
 pub mod error;
+pub mod fetch;
 pub mod known_hosts;
 pub mod library;
 pub mod manifest;
+pub mod mirror;
 pub mod name;
 pub mod publish;
 pub mod pull;

@@ -1,21 +1,22 @@
 //! The one story of a client: refresh, choose, fetch, verify, stage, activate.
 
 use std::{
+    cell::RefCell,
     fs,
-    io::{BufReader, Seek, Write},
+    io::BufReader,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::{
     Error, Kind, Result, bundle, disk,
+    fetch::{Downloads, Wanted},
     manifest::{BUNDLED_MAX, File, Manifest, sha256},
     name,
-    source::{self, Address, Source, SshSettings},
+    source::{self, Access, Address, Source},
     stage::Stage,
     store::{Release, Staged, Store},
     trust::{Offer, Target, Trust},
@@ -44,6 +45,21 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long to wait for another sync of this root to end before saying busy.
     pub lock_wait: Duration,
+    /// What few machines need.
+    pub options: Options,
+}
+
+/// What few machines need; the default is none of it.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Certificates (PEM) of authorities that https sources are known by, beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// This machine's certificate (PEM) for https sources that ask for one.
+    pub client_certificate: Option<PathBuf>,
+    /// Its private key (PEM), readable by its owner only.
+    pub client_key: Option<PathBuf>,
+    /// The most bytes of content to take in per second, on average over a sync.
+    pub max_rate: Option<u64>,
 }
 
 /// How a sync ended.
@@ -167,9 +183,13 @@ pub fn sync(
     let mut reasons = Vec::new();
     for (url, address) in &addresses {
         report.source = Some((*url).clone());
-        let attempt = Attempt { settings, store: &store, now, prepare, progress };
+        let downloads = RefCell::new(Downloads::new(&store.partial(), settings.options.max_rate)?);
+        let attempt = Attempt { settings, store: &store, now, prepare, progress, downloads };
         match attempt.run(address, previous.as_ref(), &mut report) {
             Ok(()) => {
+                if report.outcome == Outcome::Updated {
+                    attempt.downloads.borrow().finish()?;
+                }
                 report.stale = false;
                 report.reason = report.reason.take().or_else(|| joined(&reasons));
                 report.seconds = began.elapsed().as_secs_f64();
@@ -209,6 +229,7 @@ struct Attempt<'a> {
     now: DateTime<Utc>,
     prepare: &'a Prepare<'a>,
     progress: &'a Progress<'a>,
+    downloads: RefCell<Downloads>,
 }
 
 impl Attempt<'_> {
@@ -217,12 +238,15 @@ impl Attempt<'_> {
         // Local faults, such as a missing pinned root, come before any connection.
         let mut trust =
             Trust::open(&self.store.trust_folder(), &settings.trusted_root, Some(&settings.ring))?;
-        let ssh = SshSettings {
+        let access = Access {
             identity: settings.identity.as_deref(),
             known_hosts: settings.known_hosts.as_deref(),
             timeout: settings.connect_timeout,
+            ca_file: settings.options.ca_file.as_deref(),
+            client_certificate: settings.options.client_certificate.as_deref(),
+            client_key: settings.options.client_key.as_deref(),
         };
-        let mut source = source::connect(address, &ssh)?;
+        let mut source = source::connect(address, &access)?;
         let result = self.with(source.as_mut(), &mut trust, active, report);
         let traffic = source.traffic();
         report.bytes_received += traffic.received;
@@ -237,8 +261,7 @@ impl Attempt<'_> {
         active: Option<&Release>,
         report: &mut Report,
     ) -> Result<()> {
-        let answer = source.refresh(&self.settings.ring, trust.versions())?;
-        trust.refresh(&answer, self.now)?;
+        source::refresh(source, trust, &self.settings.ring, self.now)?;
         let offer = trust.offer()?;
         if let Some(active) = active {
             if offer.release < active.number {
@@ -354,7 +377,7 @@ impl Attempt<'_> {
         };
         let last = targets.len() - 1;
         for (step, target) in targets.iter().enumerate() {
-            let file = self.download(source, target, stage, done, total)?;
+            let file = self.download(source, target, done, total)?;
             done += target.length;
             let mut reader = BufReader::new(file);
             let header = bundle::read_header(&mut reader)?;
@@ -398,20 +421,15 @@ impl Attempt<'_> {
         offer: &Offer,
         stage: &mut Stage,
     ) -> Result<(Manifest, Transfer)> {
-        let manifest = self.fetch_manifest(source, offer, stage)?;
+        let manifest = self.fetch_manifest(source, offer)?;
         stage.retarget(&manifest)?;
         let transfer = self.fetch_missing(source, stage)?;
         Ok((manifest, transfer))
     }
 
-    fn fetch_manifest(
-        &self,
-        source: &mut dyn Source,
-        offer: &Offer,
-        stage: &mut Stage,
-    ) -> Result<Manifest> {
+    fn fetch_manifest(&self, source: &mut dyn Source, offer: &Offer) -> Result<Manifest> {
         let length = offer.manifest.length;
-        let mut file = self.download(source, &offer.manifest, stage, 0, length)?;
+        let mut file = self.download(source, &offer.manifest, 0, length)?;
         let mut text = Vec::new();
         std::io::Read::read_to_end(&mut file, &mut text)
             .map_err(|error| Error::new(Kind::Io, format!("cannot read a download: {error}")))?;
@@ -424,73 +442,46 @@ impl Attempt<'_> {
         &self,
         source: &mut dyn Source,
         target: &Target,
-        stage: &mut Stage,
         before: u64,
         total: u64,
     ) -> Result<fs::File> {
-        let mut into = Download {
-            file: stage.large()?.into_file(),
-            hasher: Sha256::new(),
-            length: 0,
-            limit: target.length,
-            progress: &|got| (self.progress)(before + got, total),
-        };
-        source.target(&self.settings.ring, target, 0, &mut into)?;
-        let hash: [u8; 32] = into.hasher.finalize().into();
-        if into.length != target.length || hash != target.sha256 {
-            return Err(Error::refused(format!(
-                "ring {}: {} is not the file that was signed: the source is damaged or hostile",
-                self.settings.ring, target.name
-            )));
-        }
-        let mut file = into.file;
-        file.rewind()
-            .map_err(|error| Error::new(Kind::Io, format!("cannot read a download: {error}")))?;
-        Ok(file)
+        let wanted = Wanted::Target(&self.settings.ring, target);
+        let progress = |got| (self.progress)(before + got, total);
+        self.downloads.borrow_mut().fetch(source, wanted, &progress)
     }
 
     /// Fetches what `stage` still lacks from the source's objects.
     fn fetch_missing(&self, source: &mut dyn Source, stage: &mut Stage) -> Result<Transfer> {
         let needed = stage.needed();
+        let mut downloads = self.downloads.borrow_mut();
+        // What another release had begun is of no use to this one.
+        downloads.prune(&|name| needed.iter().any(|file| hex::encode(file.sha256) == name))?;
         if needed.is_empty() {
             return Ok(Transfer::Files);
         }
         let total: u64 = needed.iter().map(|file| file.size).sum();
         let mut got = 0;
+        let (small, large): (Vec<&File>, Vec<&File>) =
+            needed.iter().partition(|file| file.size <= BUNDLED_MAX);
         let mut whole: Vec<u8> = Vec::new();
-        let mut large: Option<(tempfile::NamedTempFile, Sha256)> = None;
-        let wanted: Vec<&File> = needed.iter().collect();
-        source.objects(&wanted, &mut |file, piece| {
-            got += piece.len() as u64;
-            (self.progress)(got, total);
-            let small = file.size <= BUNDLED_MAX;
-            if piece.is_empty() {
-                return match large.take() {
-                    None if small => stage.put(file, std::mem::take(&mut whole)),
-                    Some((content, hasher)) if hasher.clone().finalize()[..] == file.sha256 => {
-                        stage.put_large(file, content)
-                    }
-                    _ => Err(Error::refused(format!(
-                        "the content of {} is not the one that was signed",
-                        file.path
-                    ))),
-                };
-            }
-            if small {
+        if !small.is_empty() {
+            source.objects(&small, &mut |file, piece| {
+                got += piece.len() as u64;
+                (self.progress)(got, total);
+                downloads.passed(piece.len());
+                if piece.is_empty() {
+                    return stage.put(file, std::mem::take(&mut whole));
+                }
                 whole.extend_from_slice(piece);
-                return Ok(());
-            }
-            if large.is_none() {
-                large = Some((stage.large()?, Sha256::new()));
-            }
-            if let Some((content, hasher)) = &mut large {
-                hasher.update(piece);
-                content
-                    .write_all(piece)
-                    .map_err(|error| Error::io("write", content.path(), &error))?;
-            }
-            Ok(())
-        })?;
+                Ok(())
+            })?;
+        }
+        for file in large {
+            let progress = |more| (self.progress)(got + more, total);
+            let content = downloads.fetch(source, Wanted::Object(file), &progress)?;
+            stage.put_large(file, content)?;
+            got += file.size;
+        }
         Ok(Transfer::Files)
     }
 }
@@ -550,32 +541,6 @@ fn route(offer: &Offer, active: Option<u64>) -> Option<(Transfer, Vec<&Target>)>
 fn count_files(text: &[u8]) -> u64 {
     let lines = text.iter().filter(|byte| **byte == b'\n').count() as u64;
     lines.saturating_sub(2)
-}
-
-/// Counts, hashes and bounds what arrives.
-struct Download<'a> {
-    file: fs::File,
-    hasher: Sha256,
-    length: u64,
-    limit: u64,
-    progress: &'a dyn Fn(u64),
-}
-
-impl Write for Download<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.length += bytes.len() as u64;
-        if self.length > self.limit {
-            return Err(std::io::Error::other("more bytes than were signed"));
-        }
-        self.hasher.update(bytes);
-        self.file.write_all(bytes)?;
-        (self.progress)(self.length);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
-    }
 }
 
 #[cfg(test)]

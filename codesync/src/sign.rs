@@ -120,7 +120,9 @@ fn public_object(pair: &Ed25519KeyPair) -> Value {
 pub fn envelope(signed: &Value, keys: &[&Key]) -> Result<Vec<u8>> {
     let message = trust::canonical(signed)?;
     let signatures: Vec<Value> = keys.iter().map(|key| key.sign(&message)).collect();
-    trust::canonical(&json!({"signatures": signatures, "signed": signed}))
+    // Canonical JSON leaves line ends in strings as they are, which no JSON parser reads.
+    serde_json::to_vec(&json!({"signatures": signatures, "signed": signed}))
+        .map_err(|error| Error::new(Kind::Io, format!("cannot write metadata: {error}")))
 }
 
 /// The folder of a publisher's private keys.

@@ -1,17 +1,21 @@
 //! Where a client fetches from. A source is a carrier: nothing that it says is believed.
 
-use std::io::Write;
+use std::{collections::HashMap, io::Write, path::Path, time::Duration};
+
+use chrono::{DateTime, Utc};
 
 use crate::{
     Error, Kind, Result,
     manifest::{File, Hash},
-    trust::{Target, Versions},
+    trust::{Target, Trust, Versions},
 };
 
 mod file;
+pub(crate) mod https;
 mod remote;
 mod ssh;
 
+pub use https::Https;
 pub use remote::Remote;
 
 /// Bytes that went over a connection.
@@ -28,8 +32,15 @@ pub struct Traffic {
 /// Whatever is returned or written was bounded by what was asked, and is otherwise unchecked.
 /// An error of kind [`Kind::Unreachable`] may pass; others are final for this source.
 pub trait Source {
-    /// Metadata newer than `have`, by file name.
+    /// Metadata newer than `have`, by file name: what this carrier can say in one round trip, which
+    /// may be nothing. What is still missing is then asked for with [`Source::metadata`].
     fn refresh(&mut self, ring: &str, have: Versions) -> Result<Vec<(String, Vec<u8>)>>;
+
+    /// One metadata file, such as `3.root.json`, of at most `limit` bytes; `None` when this carrier
+    /// does not have it. The name is safe in a path and in a URL.
+    fn metadata(&mut self, _ring: &str, _file: &str, _limit: u64) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
 
     /// Writes `target` from byte `offset` on to `out`: never more than its signed length.
     fn target(
@@ -48,6 +59,17 @@ pub trait Source {
         sink: &mut dyn FnMut(&File, &[u8]) -> Result<()>,
     ) -> Result<()>;
 
+    /// Writes the content of `file` from byte `offset` on to `out`: never more than its signed size.
+    fn object(&mut self, file: &File, offset: u64, out: &mut dyn Write) -> Result<()> {
+        let mut skip = offset;
+        self.objects(&[file], &mut |_, piece| {
+            let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
+            skip -= skipped as u64;
+            out.write_all(&piece[skipped..])
+                .map_err(|error| Error::new(Kind::Io, format!("cannot store a download: {error}")))
+        })
+    }
+
     /// An rsync delta from what `signature` describes to the content of `file`; `None` when this
     /// source makes none.
     fn delta(&mut self, file: &File, signature: &[u8]) -> Result<Option<Vec<u8>>>;
@@ -56,18 +78,60 @@ pub trait Source {
     fn traffic(&self) -> Traffic;
 }
 
-/// How to reach sources over SSH.
-#[derive(Debug, Clone)]
-pub struct SshSettings<'a> {
-    /// Private key.
-    pub identity: Option<&'a std::path::Path>,
-    /// Pinned host keys.
-    pub known_hosts: Option<&'a std::path::Path>,
-    /// Limit for connecting, and for any silence after that.
-    pub timeout: std::time::Duration,
+/// Brings `trust` up to date with `source`: what it says in one round trip first, then a file at a
+/// time, each verified before the next is asked for.
+pub fn refresh(
+    source: &mut dyn Source,
+    trust: &mut Trust,
+    ring: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let mut answer: HashMap<String, Vec<u8>> =
+        source.refresh(ring, trust.versions())?.into_iter().collect();
+    trust.update(
+        &mut |file, limit| match answer.remove(file) {
+            Some(bytes) => Ok(Some(bytes)),
+            None => source.metadata(ring, file, limit),
+        },
+        now,
+    )
 }
 
-/// Where a source is: the parsed form of `ssh://user@host[:port]/path` or `file:///path`.
+/// How to reach sources: what this machine shows them, and by what it knows them.
+#[derive(Debug, Clone)]
+pub struct Access<'a> {
+    /// Private SSH key.
+    pub identity: Option<&'a Path>,
+    /// Pinned SSH host keys.
+    pub known_hosts: Option<&'a Path>,
+    /// Limit for connecting, and for any silence after that.
+    pub timeout: Duration,
+    /// Certificates (PEM) of authorities that https sources are known by, beside the system's.
+    pub ca_file: Option<&'a Path>,
+    /// This machine's certificate (PEM) for https sources that ask for one.
+    pub client_certificate: Option<&'a Path>,
+    /// Its private key (PEM).
+    pub client_key: Option<&'a Path>,
+}
+
+impl Default for Access<'_> {
+    fn default() -> Self {
+        Self {
+            identity: None,
+            known_hosts: None,
+            timeout: Duration::from_secs(20),
+            ca_file: None,
+            client_certificate: None,
+            client_key: None,
+        }
+    }
+}
+
+/// The name that [`Access`] had while there was SSH only.
+pub type SshSettings<'a> = Access<'a>;
+
+/// Where a source is: the parsed form of `ssh://user@host[:port]/path`, `https://host[:port]/path`
+/// or `file:///path`. `http://` is for this machine's own addresses only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// A library on this machine, or on a mounted disk.
@@ -83,6 +147,11 @@ pub enum Address {
         /// The library's folder there; may be empty where the account has one library only.
         path: String,
     },
+    /// A library's folder on a web server.
+    Https {
+        /// Without a `/` at the end.
+        url: String,
+    },
 }
 
 impl Address {
@@ -92,7 +161,7 @@ impl Address {
             Error::new(
                 Kind::Config,
                 format!(
-                    "{url:?} is not a source: {why}; write ssh://user@host[:port]/path or file:///path"
+                    "{url:?} is not a source: {why}; write ssh://user@host[:port]/path, https://host[:port]/path or file:///path"
                 ),
             )
         };
@@ -101,6 +170,9 @@ impl Address {
                 return Err(bad("the path must be absolute"));
             }
             return Ok(Address::File(path.into()));
+        }
+        if url.starts_with("https://") || url.starts_with("http://") {
+            return https::parse(url).map(|url| Address::Https { url }).map_err(bad);
         }
         let rest = url.strip_prefix("ssh://").ok_or_else(|| bad("its scheme is not known"))?;
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -141,20 +213,21 @@ impl Address {
 }
 
 /// Connects to the source at `address`.
-pub fn connect(address: &Address, settings: &SshSettings<'_>) -> Result<Box<dyn Source>> {
+pub fn connect(address: &Address, settings: &Access<'_>) -> Result<Box<dyn Source>> {
     Ok(match address {
         Address::File(folder) => Box::new(file::FileSource::open(folder)?),
         Address::Ssh { user, host, port, path } => {
             Box::new(ssh::connect(user, host, *port, path, settings)?)
         }
+        Address::Https { url } => Box::new(Https::library(url, settings)?),
     })
 }
 
 /// Opens the connection of [`connect`] and runs `true` instead of asking anything: the floor that
 /// a benchmark compares with.
-pub fn bare(address: &Address, settings: &SshSettings<'_>) -> Result<()> {
+pub fn bare(address: &Address, settings: &Access<'_>) -> Result<()> {
     match address {
-        Address::File(_) => Ok(()),
+        Address::File(_) | Address::Https { .. } => Ok(()),
         Address::Ssh { user, host, port, .. } => ssh::bare(user, host, *port, settings),
     }
 }
@@ -183,12 +256,23 @@ mod tests {
             ("ssh://util@[::1]:2222/", ssh("util", "::1", 2222, "")),
             ("ssh://u@h:1", ssh("u", "h", 1, "")),
             ("file:///srv/x", Address::File("/srv/x".into())),
+            (
+                "https://mirror.example.com/codesync/",
+                Address::Https { url: "https://mirror.example.com/codesync".into() },
+            ),
+            ("http://127.0.0.1:8080", Address::Https { url: "http://127.0.0.1:8080".into() }),
+            ("http://[::1]:80/a", Address::Https { url: "http://[::1]/a".into() }),
         ] {
             assert_eq!(Address::parse(url).unwrap(), address, "{url}");
         }
         for url in [
             "",
             "http://x/",
+            "http://127.0.0.1.example.com/",
+            "https://",
+            "https://user:secret@h/",
+            "https://h/a?b",
+            "https://h/a#b",
             "ssh://host/x",
             "ssh://u@/x",
             "ssh://u@h:x/",

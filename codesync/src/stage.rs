@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fs,
-    io::{ErrorKind, Write},
+    io::{ErrorKind, Seek, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{
@@ -235,26 +235,25 @@ impl Stage {
         writers.send(Job { name: file.path.clone(), sha256: file.sha256, paths, content, singly })
     }
 
-    /// Begins a large content that arrives in pieces.
-    pub fn large(&mut self) -> Result<tempfile::NamedTempFile> {
-        tempfile::NamedTempFile::new_in(self.work.path())
-            .map_err(|error| Error::io("write in", self.work.path(), &error))
-    }
-
     /// Places a large content, whose hash was compared.
-    pub fn put_large(&mut self, file: &File, content: tempfile::NamedTempFile) -> Result<()> {
+    pub fn put_large(&mut self, file: &File, mut content: fs::File) -> Result<()> {
         let Some(files) = self.needed.remove(&file.sha256) else { return Ok(()) };
-        let fail = |error: std::io::Error| Error::io("write", content.path(), &error);
-        content.as_file().sync_all().map_err(fail)?;
         for file in &files {
             let to = self.tree.join(&file.path);
+            let fail = |error: std::io::Error| Error::io("write", &to, &error);
             // A file each: links share a mode.
-            fs::copy(content.path(), &to).map_err(fail)?;
             let mode = if file.executable { 0o755 } else { 0o644 };
-            fs::set_permissions(&to, fs::Permissions::from_mode(mode)).map_err(fail)?;
+            let mut out = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(mode)
+                .open(&to)
+                .map_err(fail)?;
+            content.rewind().map_err(fail)?;
+            std::io::copy(&mut content, &mut out).map_err(fail)?;
+            out.set_permissions(fs::Permissions::from_mode(mode)).map_err(fail)?;
         }
         self.written += SYNC_SINGLY + 1;
-        drop(content);
         Ok(())
     }
 

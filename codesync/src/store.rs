@@ -102,6 +102,11 @@ impl Store {
         self.staging().join("spare")
     }
 
+    /// Where downloads that were cut off wait for their rest; see [`crate::fetch`].
+    pub(crate) fn partial(&self) -> PathBuf {
+        self.staging().join("partial")
+    }
+
     /// The active release, if there is one.
     pub fn active(&self) -> Result<Option<Release>> {
         let link = self.root.join("lib");
@@ -183,6 +188,10 @@ impl Store {
         for name in list(&self.staging())? {
             let path = self.staging().join(&name);
             if name == "spare" && path.join("meta/manifest.json").is_file() {
+                continue;
+            }
+            if path == self.partial() {
+                crate::fetch::expire(&path)?;
                 continue;
             }
             remove(&path)?;

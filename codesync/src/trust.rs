@@ -1,22 +1,32 @@
 //! What a client believes: the TUF client workflow over the folder `ROOT/trust`.
 //!
-//! This is the only module that knows the verification library. It does no transfer: it is given
-//! the bytes that a carrier handed out, and says what they mean or refuses them. What verified is
-//! stored, in the order of the specification (TUF 1.0, section 5.3 to 5.6); nothing else ever is.
+//! This is the only module that knows the verification library. It does no transfer: it asks for
+//! a file by name, is given the bytes that a carrier handed out, and says what they mean or refuses
+//! them before it asks for the next. What verified is stored, in the order of the specification
+//! (TUF 1.0, section 5.3 to 5.6); nothing else ever is.
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sigstore_tuf::{Error as Tuf, TrustedMetadataSet, metadata::Role as _};
-
-use crate::{
-    Error, Kind, Result, disk,
-    manifest::{Hash, MANIFEST_MAX},
+use sigstore_tuf::{
+    Error as Tuf, MetaFile, Metadata, Root, Snapshot, Targets, Timestamp, TrustedMetadataSet,
+    metadata::Role as _,
 };
+
+mod delegation;
+mod distinct;
+mod offer;
+mod words;
+
+pub use delegation::encode;
+pub use offer::{Offer, Target};
+use words::check_ring;
+
+use crate::{Error, Kind, Result, disk};
 
 /// Longest accepted metadata, in bytes.
 pub const ROOT_MAX: u64 = 512 << 10;
@@ -26,8 +36,10 @@ pub const TIMESTAMP_MAX: u64 = 64 << 10;
 pub const SNAPSHOT_MAX: u64 = 2 << 20;
 /// See [`ROOT_MAX`].
 pub const TARGETS_MAX: u64 = 8 << 20;
-/// Most roots taken in one refresh.
+/// Most roots in one answer of a carrier.
 pub const ROOTS_MAX: usize = 64;
+/// Most roots taken in one refresh: no publisher rotates so often while a client is away.
+const ROTATIONS_MAX: usize = 1024;
 
 /// TUF's canonical JSON: the bytes that signatures cover.
 pub fn canonical(value: &Value) -> Result<Vec<u8>> {
@@ -64,36 +76,8 @@ pub struct Versions {
     pub targets: u64,
 }
 
-/// A signed length and hash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// Its name in the metadata.
-    pub name: String,
-    /// SHA-256.
-    pub sha256: Hash,
-    /// Bytes.
-    pub length: u64,
-}
-
-impl Target {
-    /// Its file under `targets/`.
-    pub fn file(&self) -> String {
-        format!("{}.{}", hex::encode(self.sha256), self.name)
-    }
-}
-
-/// What the accepted metadata offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
-    /// The release.
-    pub release: u64,
-    /// Its manifest.
-    pub manifest: Target,
-    /// Full bundles by the release that they make.
-    pub full: BTreeMap<u64, Target>,
-    /// Patches by the releases from and to which they lead.
-    pub patches: BTreeMap<(u64, u64), Target>,
-}
+/// Hands out a metadata file of at most so many bytes; `None` when the carrier does not have it.
+pub type Fetch<'a> = dyn FnMut(&str, u64) -> Result<Option<Vec<u8>>> + 'a;
 
 /// The trusted metadata of one ring.
 #[derive(Debug)]
@@ -102,6 +86,9 @@ pub struct Trust {
     ring: Option<String>,
     set: TrustedMetadataSet,
     cached: BTreeMap<&'static str, Vec<u8>>,
+    /// The versions that the last accepted snapshot names. Kept apart from the set, which forgets
+    /// a snapshot as soon as a newer timestamp was accepted without it.
+    floor: BTreeMap<String, u64>,
 }
 
 const CACHED: [(&str, u64); 3] = [
@@ -149,8 +136,13 @@ impl Trust {
                 cached.insert(name, bytes);
             }
         }
-        let mut trust =
-            Self { folder: folder.to_owned(), ring: ring.map(str::to_owned), set, cached };
+        let mut trust = Self {
+            folder: folder.to_owned(),
+            ring: ring.map(str::to_owned),
+            set,
+            cached,
+            floor: BTreeMap::new(),
+        };
         trust.load_cached();
         Ok(trust)
     }
@@ -165,8 +157,10 @@ impl Trust {
         if let Some(bytes) = self.cached.get("timestamp.json").filter(of_ring) {
             let _ = self.set.update_timestamp(bytes, always);
         }
+        self.floor.clear();
         if let Some(bytes) = self.cached.get("snapshot.json").filter(of_ring) {
             let _ = self.set.update_snapshot(bytes, always);
+            self.floor = self.signed_versions(bytes).unwrap_or_default();
         }
         if let Some(bytes) = self.cached.get("targets.json").filter(of_ring) {
             let _ = self.set.update_targets(bytes, always);
@@ -183,31 +177,75 @@ impl Trust {
         }
     }
 
-    /// Takes in what a carrier answered to a refresh: newer metadata by file name.
+    /// The versions that a snapshot names, if the keys of today's root signed it.
+    fn signed_versions(&self, bytes: &[u8]) -> Option<BTreeMap<String, u64>> {
+        let snapshot = Metadata::<Snapshot>::from_slice(bytes).ok()?;
+        let root = self.set.root();
+        snapshot.verify_threshold(&root.keys, root.role("snapshot")?, "snapshot").ok()?;
+        Some(
+            snapshot
+                .signed()
+                .meta
+                .iter()
+                .map(|(name, meta)| (name.clone(), meta.version))
+                .collect(),
+        )
+    }
+
+    /// Takes in what a carrier answered to a refresh: newer metadata by file name. See
+    /// [`Trust::update`].
+    pub fn refresh(&mut self, files: &[(String, Vec<u8>)], now: DateTime<Utc>) -> Result<()> {
+        let mut find = |wanted: &str, _| {
+            Ok(files.iter().find(|(name, _)| name == wanted).map(|(_, bytes)| bytes.clone()))
+        };
+        self.update(&mut find, now)
+    }
+
+    /// The client workflow (TUF 5.3 to 5.6): asks `fetch` for one file after the other, and for none
+    /// that is already here.
     ///
     /// `now` is the clock by which things expire. An error of kind [`Kind::Stale`] means that
     /// everything is in order but too old.
-    pub fn refresh(&mut self, files: &[(String, Vec<u8>)], now: DateTime<Utc>) -> Result<()> {
-        let now = jiff::Timestamp::from_second(now.timestamp())
-            .map_err(|_| Error::new(Kind::Config, "this machine's clock is out of any range"))?;
-        let find = |wanted: &str| files.iter().find(|(name, _)| name == wanted).map(|(_, b)| b);
+    pub fn update(&mut self, fetch: &mut Fetch<'_>, now: DateTime<Utc>) -> Result<()> {
+        let now = clock(now)?;
+        self.update_root(fetch)?;
+        self.set.check_root_expired(now).map_err(|error| self.refusal("root.json", &error))?;
+        self.update_timestamp(fetch, now)?;
+        self.update_snapshot(fetch, now)?;
+        self.update_targets(fetch, now)
+    }
 
-        // 5.3: every root in turn.
-        loop {
+    /// 5.3: every root in turn.
+    fn update_root(&mut self, fetch: &mut Fetch<'_>) -> Result<()> {
+        for _ in 0..ROTATIONS_MAX {
             let name = format!("{}.root.json", self.set.root().version + 1);
-            let Some(bytes) = find(&name) else { break };
-            self.set.update_root(bytes).map_err(|error| self.refusal(&name, &error))?;
-            self.store("root.json", bytes)?;
+            let Some(bytes) = fetch(&name, ROOT_MAX)? else { return Ok(()) };
+            let root = self.set.root();
+            self.check_distinct::<Root>(&name, &bytes, &root.keys, root.role("root"))?;
+            if let Ok(new) = Metadata::<Root>::from_slice(&bytes) {
+                let new = new.signed();
+                self.check_distinct::<Root>(&name, &bytes, &new.keys, new.role("root"))?;
+            }
+            self.set.update_root(&bytes).map_err(|error| self.refusal(&name, &error))?;
+            self.store("root.json", &bytes)?;
             self.load_cached();
         }
-        self.set.check_root_expired(now).map_err(|error| self.refusal("root.json", &error))?;
+        Err(Error::refused(format!(
+            "{}the source hands out more than {ROTATIONS_MAX} new roots at once",
+            self.prefix()
+        )))
+    }
 
-        // 5.4: the timestamp, or the one that we have if it is still the newest.
-        match find("timestamp.json") {
+    /// 5.4: the timestamp, or the one that is here if it is still the newest.
+    fn update_timestamp(&mut self, fetch: &mut Fetch<'_>, now: jiff::Timestamp) -> Result<()> {
+        match fetch("timestamp.json", TIMESTAMP_MAX)? {
             Some(bytes) => {
-                self.check_ring("timestamp.json", bytes)?;
-                match self.set.update_timestamp(bytes, now) {
-                    Ok(()) => self.keep("timestamp.json", bytes)?,
+                self.check_ring("timestamp.json", &bytes)?;
+                let root = self.set.root();
+                let keys = root.role("timestamp");
+                self.check_distinct::<Timestamp>("timestamp.json", &bytes, &root.keys, keys)?;
+                match self.set.update_timestamp(&bytes, now) {
+                    Ok(()) => self.keep("timestamp.json", &bytes)?,
                     Err(Tuf::EqualVersion { .. }) => {}
                     Err(error) => return Err(self.refusal("timestamp.json", &error)),
                 }
@@ -217,46 +255,74 @@ impl Trust {
         }
         self.set
             .check_timestamp_expired(now)
-            .map_err(|error| self.refusal("timestamp.json", &error))?;
+            .map_err(|error| self.refusal("timestamp.json", &error))
+    }
 
-        // 5.5: the snapshot that the timestamp names.
+    /// 5.5: the snapshot that the timestamp names.
+    fn update_snapshot(&mut self, fetch: &mut Fetch<'_>, now: jiff::Timestamp) -> Result<()> {
         let pinned = self
             .set
             .timestamp()
             .and_then(|role| role.snapshot_meta())
-            .map(|meta| meta.version)
+            .cloned()
             .ok_or_else(|| self.lacking("snapshot.json"))?;
-        if self.set.snapshot().map(|role| role.version) != Some(pinned) {
-            let name = format!("{pinned}.snapshot.json");
-            let bytes = find(&name).ok_or_else(|| self.lacking(&name))?;
-            self.check_ring(&name, bytes)?;
+        if self.set.snapshot().map(|role| role.version) != Some(pinned.version) {
+            let name = self.file("snapshot", pinned.version);
+            let limit = pinned.length.unwrap_or(SNAPSHOT_MAX).min(SNAPSHOT_MAX);
+            let bytes = fetch(&name, limit)?.ok_or_else(|| self.lacking(&name))?;
+            self.check_ring(&name, &bytes)?;
+            let root = self.set.root();
+            self.check_distinct::<Snapshot>(&name, &bytes, &root.keys, root.role("snapshot"))?;
+            self.check_floor(&bytes)?;
             self.set
-                .update_snapshot(bytes, now)
+                .update_snapshot(&bytes, now)
                 .map_err(|error| self.refusal("snapshot.json", &error))?;
-            self.keep("snapshot.json", bytes)?;
+            self.keep("snapshot.json", &bytes)?;
+            self.floor = self.signed_versions(&bytes).unwrap_or_default();
             // The former targets may still be the ones that it names.
             if let Some(targets) = self.cached.get("targets.json") {
                 let _ = self.set.update_targets(targets, jiff::Timestamp::MIN);
             }
         }
-        self.set
-            .check_snapshot_expired(now)
-            .map_err(|error| self.refusal("snapshot.json", &error))?;
+        self.set.check_snapshot_expired(now).map_err(|error| self.refusal("snapshot.json", &error))
+    }
 
-        // 5.6: the targets that the snapshot names.
-        let pinned = self
-            .set
-            .snapshot()
-            .and_then(|role| role.meta.get("targets.json"))
-            .map(|meta| meta.version)
-            .ok_or_else(|| self.lacking("targets.json"))?;
-        if self.set.targets_role("targets").map(|role| role.version) != Some(pinned) {
-            let name = format!("{pinned}.targets.json");
-            let bytes = find(&name).ok_or_else(|| self.lacking(&name))?;
-            self.check_ring(&name, bytes)?;
-            let taken = self.set.update_targets(bytes, now).map(|_| ());
+    /// 5.5.5: no targets metadata disappears or goes back.
+    fn check_floor(&self, bytes: &[u8]) -> Result<()> {
+        // What does not parse is refused with its reason when it is verified.
+        let Ok(new) = Metadata::<Snapshot>::from_slice(bytes) else { return Ok(()) };
+        for (name, &trusted) in &self.floor {
+            match new.signed().meta.get(name).map(|meta| meta.version) {
+                Some(version) if version >= trusted => {}
+                Some(new) => {
+                    let role = format!("{name} (named by the snapshot)");
+                    let error = Tuf::Rollback { role, trusted, new };
+                    return Err(self.refusal("snapshot.json", &error));
+                }
+                None => {
+                    return Err(Error::refused(format!(
+                        "{}the new snapshot leaves out {name}, which the one before named: the source is hostile",
+                        self.prefix()
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// 5.6: the targets that the snapshot names.
+    fn update_targets(&mut self, fetch: &mut Fetch<'_>, now: jiff::Timestamp) -> Result<()> {
+        let pinned = self.pin("targets").ok_or_else(|| self.lacking("targets.json"))?;
+        if self.set.targets_role("targets").map(|role| role.version) != Some(pinned.version) {
+            let name = self.file("targets", pinned.version);
+            let limit = pinned.length.unwrap_or(TARGETS_MAX).min(TARGETS_MAX);
+            let bytes = fetch(&name, limit)?.ok_or_else(|| self.lacking(&name))?;
+            self.check_ring(&name, &bytes)?;
+            let root = self.set.root();
+            self.check_distinct::<Targets>(&name, &bytes, &root.keys, root.role("targets"))?;
+            let taken = self.set.update_targets(&bytes, now).map(|_| ());
             taken.map_err(|error| self.refusal("targets.json", &error))?;
-            self.keep("targets.json", bytes)?;
+            self.keep("targets.json", &bytes)?;
         }
         if self.set.targets_role("targets").is_some_and(|role| role.is_expired(now)) {
             let expires = self.expires().get("targets").copied();
@@ -265,38 +331,17 @@ impl Trust {
         Ok(())
     }
 
-    /// What the accepted targets offer.
-    pub fn offer(&self) -> Result<Offer> {
-        let targets =
-            self.set.targets_role("targets").ok_or_else(|| self.lacking("targets.json"))?;
-        let mut manifest = None;
-        let mut full = BTreeMap::new();
-        let mut patches = BTreeMap::new();
-        for (name, file) in &targets.targets {
-            let mut sha256 = [0; 32];
-            let hashed = file
-                .hashes
-                .get("sha256")
-                .is_some_and(|text| hex::decode_to_slice(text, &mut sha256).is_ok());
-            if !hashed {
-                continue;
-            }
-            let target = Target { name: name.clone(), sha256, length: file.length };
-            if name == "manifest" && target.length <= MANIFEST_MAX {
-                manifest = Some(target);
-            } else if let Some(to) = name.strip_suffix(".full.zst").and_then(|n| n.parse().ok()) {
-                full.insert(to, target);
-            } else if let Some((from, to)) =
-                name.strip_suffix(".patch.zst").and_then(|n| n.split_once('-'))
-                && let (Ok(from), Ok(to)) = (from.parse(), to.parse())
-            {
-                patches.insert((from, to), target);
-            }
+    /// What the snapshot says about the targets metadata of `role`.
+    fn pin(&self, role: &str) -> Option<MetaFile> {
+        self.set.snapshot()?.meta.get(&format!("{role}.json")).cloned()
+    }
+
+    /// The name under which `version` of `role` is handed out (TUF 6.2).
+    fn file(&self, role: &str, version: u64) -> String {
+        match self.set.root().consistent_snapshot {
+            true => format!("{version}.{}.json", encode(role)),
+            false => format!("{}.json", encode(role)),
         }
-        let manifest = manifest.ok_or_else(|| {
-            Error::refused(format!("{}targets.json names no manifest", self.prefix()))
-        })?;
-        Ok(Offer { release: targets.version, manifest, full, patches })
     }
 
     /// When each accepted role expires.
@@ -329,65 +374,12 @@ impl Trust {
     fn store(&self, name: &str, bytes: &[u8]) -> Result<()> {
         disk::replace(&self.folder.join(name), bytes, 0o644)
     }
-
-    fn check_ring(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        check_ring(self.ring.as_deref(), name, bytes)
-    }
-
-    fn prefix(&self) -> String {
-        self.ring.as_ref().map_or_else(String::new, |ring| format!("ring {ring}: "))
-    }
-
-    fn lacking(&self, name: &str) -> Error {
-        Error::refused(format!("{}the source did not hand out {name}", self.prefix()))
-    }
-
-    fn stale(&self, name: &str, expired: Option<DateTime<Utc>>) -> Error {
-        let role = name.trim_end_matches(".json");
-        let when = expired.map_or(String::new(), |t| {
-            format!(" on {}", t.to_rfc3339_opts(SecondsFormat::Secs, true))
-        });
-        let remedy = match role {
-            "root" => "sign a new root",
-            "targets" => "publish anew",
-            _ => "run codesync refresh on the server",
-        };
-        Error::new(
-            Kind::Stale,
-            format!(
-                "{}{name} expired{when}; nothing newer can be accepted: {remedy} (or set this machine's clock)",
-                self.prefix()
-            ),
-        )
-    }
-
-    fn refusal(&self, name: &str, error: &Tuf) -> Error {
-        if let Tuf::Expired { expires, .. } = error {
-            return self.stale(name, DateTime::from_timestamp(expires.as_second(), 0));
-        }
-        let prefix = self.prefix();
-        match error {
-            Tuf::Rollback { role, trusted, new } => Error::refused(format!(
-                "{prefix}{role} went back from version {trusted} to {new}: the source is outdated or hostile"
-            )),
-            Tuf::ThresholdNotMet { .. } => Error::refused(format!(
-                "{prefix}{name} is not signed by the keys that this machine trusts: it was changed on the way, or the pinned root is another library's"
-            )),
-            other => Error::refused(format!("{prefix}{name} was refused: {other}")),
-        }
-    }
 }
 
-/// The rings of a library share root keys, so metadata must say which ring it is for.
-fn check_ring(ring: Option<&str>, name: &str, bytes: &[u8]) -> Result<()> {
-    let Some(ring) = ring else { return Ok(()) };
-    let json: Value = serde_json::from_slice(bytes)
-        .map_err(|error| Error::refused(format!("ring {ring}: {name} is not JSON: {error}")))?;
-    match json["signed"]["ring"].as_str() {
-        Some(theirs) if theirs == ring => Ok(()),
-        Some(theirs) => {
-            Err(Error::refused(format!("ring {ring}: {name} belongs to ring {theirs:?}")))
-        }
-        None => Err(Error::refused(format!("ring {ring}: {name} does not say its ring"))),
-    }
+fn clock(now: DateTime<Utc>) -> Result<jiff::Timestamp> {
+    jiff::Timestamp::from_second(now.timestamp())
+        .map_err(|_| Error::new(Kind::Config, "this machine's clock is out of any range"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -248,6 +248,7 @@ impl Config {
             known_hosts: self.sync.known_hosts.clone(),
             connect_timeout: self.sync.connect_timeout.0,
             lock_wait: self.sync.lock_wait.0,
+            options: codesync::pull::Options::default(),
         }
     }
 

@@ -19,6 +19,16 @@ const KEPT: &[(&str, &[&str], &str)] = &[
         &["codesync/src/source/ssh.rs", "codesync/src/source/ssh/", "codesync/examples/"],
         "connections are opened in one place",
     ),
+    (
+        "reqwest",
+        &[
+            "codesync/src/source/https.rs",
+            "codesync/src/source/https/",
+            "ldi-daemon/src/",
+            "ldi-server/src/",
+        ],
+        "codesync opens HTTP in one place",
+    ),
     ("fast_rsync", &["codesync/src/"], "MD4 inside: codesync checks the result's SHA-256"),
     ("rusqlite", &["ldi-daemon/src/"], "the journal is the daemon's"),
 ];

@@ -29,7 +29,7 @@ impl Attempt<'_> {
         let manifest = if sha256(&text) == offer.manifest.sha256 {
             Manifest::parse(&text)?
         } else {
-            let signed = self.fetch_manifest(source, offer, &mut stage)?;
+            let signed = self.fetch_manifest(source, offer)?;
             // Without its manifest nobody can tell what the tree was; with another one, the number
             // was used twice.
             if let Ok(other) = Manifest::parse(&text)

@@ -67,6 +67,7 @@ impl House {
             known_hosts: None,
             connect_timeout: Duration::from_secs(5),
             lock_wait: Duration::ZERO,
+            options: Options::default(),
         }
     }
 
@@ -145,6 +146,38 @@ fn a_client_that_was_away_takes_full_and_patch() {
     let report = house.sync();
     assert_eq!((report.release, report.transfer), (Some(21), Transfer::Full));
     house.assert_in_sync();
+}
+
+#[test]
+fn a_bundle_that_was_cut_off_is_resumed() {
+    use crate::source::https::server::{Faults, Server};
+    let house = House::new();
+    let noise: String =
+        (0..20_000_u32).map(|n| hex::encode(sha256(&u32::to_le_bytes(n))) + "\n").collect();
+    house.write("modules/noise.sh", &noise);
+    house.publish();
+    let server = Server::start(&house.path("library"));
+    let mut settings = house.settings();
+    settings.sources = vec![server.url()];
+    let run = || sync(&settings, house.now, &|_| Ok(()), &|_, _| {}).unwrap();
+    server.fault(Faults { cut_after: Some(400_000), ..Faults::default() });
+    let report = run();
+    assert_eq!((report.outcome, report.release), (Outcome::Unreachable, None));
+    server.fault(Faults::default());
+    server.asked();
+    let report = run();
+    assert_eq!((report.outcome, report.transfer), (Outcome::Updated, Transfer::Full));
+    assert!(server.asked().iter().any(|path| path.ends_with("full.zst from 400000")));
+    house.assert_in_sync();
+    let left = fs::read_dir(house.path("client/staging/partial")).unwrap().count();
+    assert_eq!(left, 0);
+
+    // What an older release had begun goes as soon as another one is here.
+    fs::write(house.path("client/staging/partial").join("a".repeat(64)), "x").unwrap();
+    house.write("conf/x", "next");
+    house.publish();
+    assert_eq!(run().release, Some(2));
+    assert_eq!(fs::read_dir(house.path("client/staging/partial")).unwrap().count(), 0);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use super::{Source, Traffic};
@@ -30,7 +30,16 @@ impl FileSource {
         Ok(Self { library, received: 0 })
     }
 
-    fn open_file(path: &PathBuf) -> Result<fs::File> {
+    fn copy(&mut self, path: &Path, offset: u64, length: u64, out: &mut dyn Write) -> Result<()> {
+        let mut file = Self::open_file(path)?;
+        let fail = |error: std::io::Error| Error::io("copy", path, &error);
+        file.seek(SeekFrom::Start(offset)).map_err(fail)?;
+        let mut bounded = file.take(length.saturating_sub(offset));
+        self.received += std::io::copy(&mut bounded, out).map_err(fail)?;
+        Ok(())
+    }
+
+    fn open_file(path: &Path) -> Result<fs::File> {
         fs::File::open(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => {
                 Error::refused(format!("the source lacks {}", path.display()))
@@ -69,6 +78,17 @@ impl Source for FileSource {
         Ok(files)
     }
 
+    fn metadata(&mut self, ring: &str, file: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        // Percent-encoded, a name holds no `/`; the top-level roles came with the refresh.
+        if file.contains(['/', '\\']) || file.starts_with('.') {
+            return Ok(None);
+        }
+        let bytes = crate::disk::read_bounded(&self.library.ring(ring)?.join(file), limit)
+            .map_err(|error| Error::refused(error.to_string()))?;
+        self.received += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        Ok(bytes)
+    }
+
     fn target(
         &mut self,
         ring: &str,
@@ -77,12 +97,11 @@ impl Source for FileSource {
         out: &mut dyn Write,
     ) -> Result<()> {
         let path = self.library.ring(ring)?.join("targets").join(target.file());
-        let mut file = Self::open_file(&path)?;
-        let fail = |error: std::io::Error| Error::io("copy", &path, &error);
-        file.seek(SeekFrom::Start(offset)).map_err(fail)?;
-        let mut bounded = file.take(target.length.saturating_sub(offset));
-        self.received += std::io::copy(&mut bounded, out).map_err(fail)?;
-        Ok(())
+        self.copy(&path, offset, target.length, out)
+    }
+
+    fn object(&mut self, file: &File, offset: u64, out: &mut dyn Write) -> Result<()> {
+        self.copy(&self.library.object(&file.sha256), offset, file.size, out)
     }
 
     fn objects(

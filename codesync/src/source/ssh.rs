@@ -12,7 +12,7 @@ use std::{
 
 use ssh2::{MethodType, Session};
 
-use super::{Remote, SshSettings};
+use super::{Access, Remote};
 use crate::{
     Error, Kind, Result, disk,
     known_hosts::{KNOWN_HOSTS_MAX, Pinned},
@@ -31,7 +31,7 @@ pub fn connect(
     host: &str,
     port: u16,
     path: &str,
-    settings: &SshSettings<'_>,
+    settings: &Access<'_>,
 ) -> Result<Remote<Stream>> {
     let command = match path {
         "" => "codesync serve".to_owned(),
@@ -41,7 +41,7 @@ pub fn connect(
 }
 
 /// Runs `true` at the other end and waits for it.
-pub fn bare(user: &str, host: &str, port: u16, settings: &SshSettings<'_>) -> Result<()> {
+pub fn bare(user: &str, host: &str, port: u16, settings: &Access<'_>) -> Result<()> {
     let mut stream = execute(user, host, port, "true", settings)?;
     let mut end = [0; 64];
     while stream.read(&mut end).map_err(|error| crate::wire::gone(&error))? > 0 {}
@@ -53,7 +53,7 @@ fn execute(
     host: &str,
     port: u16,
     command: &str,
-    settings: &SshSettings<'_>,
+    settings: &Access<'_>,
 ) -> Result<Stream> {
     let (pinned, file) = pinned(settings.known_hosts, host, port)?;
     let algorithms = pinned.algorithms();

@@ -36,6 +36,46 @@ pub struct KeysOption {
     pub keys: PathBuf,
 }
 
+#[derive(Debug, Args)]
+pub struct MirrorOptions {
+    /// ssh://user@host[:port]/path, https://host[:port]/path or file:///path
+    #[arg(value_name = "SOURCE")]
+    pub source: String,
+    /// The copy's folder; made when it is missing
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// A ring; repeat for more [default: stable]
+    #[arg(long = "ring", value_name = "NAME")]
+    pub rings: Vec<String>,
+    /// The publisher's first root.json; needed once
+    #[arg(long, value_name = "FILE")]
+    pub trusted_root: Option<PathBuf>,
+    /// Remove what no release of the last 8 needs
+    #[arg(long)]
+    pub prune: bool,
+    /// Private SSH key
+    #[arg(long, value_name = "FILE")]
+    pub identity: Option<PathBuf>,
+    /// Pinned SSH host keys
+    #[arg(long, value_name = "FILE")]
+    pub known_hosts: Option<PathBuf>,
+    /// Certificates of authorities that an https source is known by, beside the system's
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// This machine's certificate, for an https source that asks for one
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    pub client_certificate: Option<PathBuf>,
+    /// Its private key
+    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    pub client_key: Option<PathBuf>,
+    /// The most bytes to take in per second, at least 16384
+    #[arg(long, value_name = "BYTES")]
+    pub max_rate: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a new library and its keys
@@ -206,6 +246,11 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make or update a verified copy of a library, for a web server or a disk
+    #[command(
+        after_help = "Example: codesync mirror ssh://util@code.example.com/srv/codesync /var/www/codesync --trusted-root root.json --identity key --known-hosts known_hosts"
+    )]
+    Mirror(MirrorOptions),
     /// Hand the library out on stdin and stdout; started by sshd
     #[command(after_help = "Example, as a forced command: see docs/server.md")]
     Serve {

@@ -2,6 +2,7 @@
 
 mod cli;
 mod diff;
+mod mirror;
 mod report;
 
 use std::{io::Write, process::ExitCode};
@@ -100,6 +101,7 @@ fn run(command: Command) -> Result<()> {
         Command::Diff { library, ring, from, to, names, json } => {
             diff::diff(&Library::open(&library.library)?, &ring, (from, to), names, json)
         }
+        Command::Mirror(options) => mirror::mirror(&options, now),
         Command::Serve { library } => serve_stdio(&Library::open(&library.library)?),
     }
 }
