@@ -232,8 +232,8 @@ fn keys_of_header(path: &str, head: &[u8]) -> Result<Keys, Wrong> {
     if head.contains(&0) {
         return Ok(keys);
     }
-    let text = String::from_utf8_lossy(head);
-    for (at, line) in text.lines().take(HEADER_LINES).enumerate() {
+    for (at, line) in head.split(|byte| *byte == b'\n').take(HEADER_LINES).enumerate() {
+        let line = String::from_utf8_lossy(line);
         let trimmed = line.trim_start();
         let comment = trimmed.trim_start_matches(['#', '/', '-', ';', '%']);
         if comment.len() == trimmed.len() {
