@@ -13,12 +13,15 @@ pub mod manifest;
 pub mod name;
 pub mod publish;
 pub mod pull;
+pub mod push;
+pub mod receive;
 pub mod serve;
 pub mod sign;
 pub mod source;
 pub mod stage;
 pub mod store;
 pub mod trust;
+pub mod upload;
 pub mod wire;
 
 pub use error::{Error, Kind, Result};

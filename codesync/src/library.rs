@@ -43,6 +43,11 @@ impl Library {
         Ok(Self { folder: folder.to_owned() })
     }
 
+    /// The library that is, or will be, in `folder`.
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder

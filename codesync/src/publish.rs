@@ -15,7 +15,7 @@ use crate::{
     trust::Versions,
 };
 
-mod export;
+pub(crate) mod export;
 mod rotate;
 mod scan;
 
@@ -319,8 +319,27 @@ pub fn refresh(
     sign_online(library, keys, ring, versions, versions.targets, lifetimes, now)
 }
 
-fn lock(library: &Library) -> Result<fs::File> {
+/// The lock under which a library is changed.
+pub(crate) fn lock(library: &Library) -> Result<fs::File> {
     disk::lock(&library.folder().join(".lock"), Duration::from_secs(10), "another publication")
+}
+
+/// Signs snapshot and timestamp of `ring` with versions above those of `floor`, which a server's
+/// own `codesync refresh` has reached. Call under the lock.
+pub(crate) fn raise(
+    library: &Library,
+    keys: &Keys,
+    ring: &str,
+    floor: Versions,
+    now: DateTime<Utc>,
+) -> Result<Versions> {
+    let own = library.versions(ring)?;
+    let above = Versions {
+        timestamp: own.timestamp.max(floor.timestamp),
+        snapshot: own.snapshot.max(floor.snapshot),
+        ..own
+    };
+    sign_online(library, keys, ring, above, own.targets, Lifetimes::default(), now)
 }
 
 fn sign_online(

@@ -150,6 +150,22 @@ pub fn connect(address: &Address, settings: &SshSettings<'_>) -> Result<Box<dyn 
     })
 }
 
+/// Opens `codesync receive` at `address`, which must be `ssh://`, to push to it.
+pub fn receiver(
+    address: &Address,
+    settings: &SshSettings<'_>,
+) -> Result<Remote<impl std::io::Read + std::io::Write + use<>>> {
+    match address {
+        Address::Ssh { user, host, port, path } => {
+            ssh::command(user, host, *port, ("receive", path), settings)
+        }
+        _ => Err(Error::new(
+            Kind::Usage,
+            "a push goes to ssh://user@host[:port]/path; to a library on this machine, publish directly",
+        )),
+    }
+}
+
 /// Opens the connection of [`connect`] and runs `true` instead of asking anything: the floor that
 /// a benchmark compares with.
 pub fn bare(address: &Address, settings: &SshSettings<'_>) -> Result<()> {

@@ -206,6 +206,39 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Bring the newest releases to a server
+    #[command(
+        after_help = "Example: codesync push --library ~/library --identity ~/.ssh/alice --known-hosts ~/.ssh/known_hosts ssh://util@code.example.com/srv/codesync"
+    )]
+    Push {
+        #[command(flatten)]
+        library: LibraryOption,
+        /// ssh://user@host[:port]/path
+        #[arg(value_name = "URL")]
+        url: String,
+        /// A ring; repeat for more [default: all that have a release]
+        #[arg(long, value_name = "NAME")]
+        ring: Vec<String>,
+        /// The publisher's private SSH key
+        #[arg(long, env = "CODESYNC_IDENTITY", value_name = "FILE")]
+        identity: Option<PathBuf>,
+        /// The server's pinned host key
+        #[arg(long, env = "CODESYNC_KNOWN_HOSTS", value_name = "FILE")]
+        known_hosts: Option<PathBuf>,
+        /// The folder of the private keys: only to sign a newer timestamp where the server has
+        /// refreshed its own
+        #[arg(long, env = "CODESYNC_KEYS", value_name = "DIR")]
+        keys: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take in releases on stdin and stdout; started by sshd for publishers
+    #[command(after_help = "Example, as a forced command: see docs/server.md")]
+    Receive {
+        #[command(flatten)]
+        library: LibraryOption,
+    },
     /// Hand the library out on stdin and stdout; started by sshd
     #[command(after_help = "Example, as a forced command: see docs/server.md")]
     Serve {

@@ -3,6 +3,7 @@
 mod cli;
 mod diff;
 mod report;
+mod upkeep;
 
 use std::{io::Write, process::ExitCode};
 
@@ -11,7 +12,7 @@ use codesync::{
     Error, Kind, Result,
     library::Library,
     publish::{self, Lifetimes},
-    serve,
+    receive, serve,
     sign::Keys,
 };
 
@@ -100,11 +101,27 @@ fn run(command: Command) -> Result<()> {
         Command::Diff { library, ring, from, to, names, json } => {
             diff::diff(&Library::open(&library.library)?, &ring, (from, to), names, json)
         }
+        Command::Push { library, url, ring, identity, known_hosts, keys, json } => {
+            let way = upkeep::Way { url, identity, known_hosts, keys };
+            upkeep::push(&Library::open(&library.library)?, &way, &ring, json)
+        }
+        Command::Receive { library } => {
+            let (mut reader, mut writer) = stdio()?;
+            receive::receive(&library.library, &mut reader, &mut writer, now)
+        }
         Command::Serve { library } => serve_stdio(&Library::open(&library.library)?),
     }
 }
 
 fn serve_stdio(library: &Library) -> Result<()> {
+    let (mut reader, mut writer) = stdio()?;
+    serve::serve(library, &mut reader, &mut writer)
+}
+
+type End = serve::Pipe<std::fs::File>;
+
+/// Stdin and stdout, with a limit on silence.
+fn stdio() -> Result<(End, End)> {
     let ends = |error: std::io::Error| {
         Error::new(Kind::Io, format!("stdin and stdout cannot be used: {error}"))
     };
@@ -112,7 +129,7 @@ fn serve_stdio(library: &Library) -> Result<()> {
     let clone = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(std::fs::File::from);
     let stdin = clone(std::os::fd::AsFd::as_fd(&std::io::stdin())).map_err(ends)?;
     let stdout = clone(std::os::fd::AsFd::as_fd(&std::io::stdout())).map_err(ends)?;
-    let mut reader = serve::Pipe::new(stdin, serve::SILENCE).map_err(ends)?;
-    let mut writer = serve::Pipe::new(stdout, serve::SILENCE).map_err(ends)?;
-    serve::serve(library, &mut reader, &mut writer)
+    let reader = serve::Pipe::new(stdin, serve::SILENCE).map_err(ends)?;
+    let writer = serve::Pipe::new(stdout, serve::SILENCE).map_err(ends)?;
+    Ok((reader, writer))
 }
