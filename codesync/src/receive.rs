@@ -125,7 +125,7 @@ fn answer(
         Op::Begin { .. } => Ok(()),
         Op::Offer { ring, files } => {
             let files = read_files(&files, reader)?;
-            let bundles = working(out, || session.offer(&ring, files))?;
+            let bundles = working(out, || session.offer(&ring, &files))?;
             send(out, &bundles)
         }
         Op::Put { sha256, length, offset } => {
@@ -291,7 +291,7 @@ impl Session {
     }
 
     /// Verifies metadata as a client that has what the server has.
-    fn offer(&mut self, ring: &str, files: Vec<(String, Vec<u8>)>) -> Result<Bundles> {
+    fn offer(&mut self, ring: &str, files: &[(String, Vec<u8>)]) -> Result<Bundles> {
         let before = self.versions(ring)?;
         let workshop = self.incoming.workshop()?;
         let put =
@@ -320,7 +320,7 @@ impl Session {
             }
         }
         let mut trust = Trust::open(workshop.path(), &pinned, Some(ring))?;
-        trust.refresh(&files, self.now)?;
+        trust.refresh(files, self.now)?;
         let after = trust.versions();
         let mut kept = Vec::new();
         for version in before.root + 1..=after.root {

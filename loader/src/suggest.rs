@@ -51,7 +51,8 @@ pub fn python_functions(text: &[u8]) -> Vec<String> {
     };
     for line in text.lines() {
         let rest = line.strip_prefix("async ").unwrap_or(line);
-        if let Some((_, imported)) = rest.strip_prefix("from ").and_then(|r| r.split_once(" import "))
+        if let Some((_, imported)) =
+            rest.strip_prefix("from ").and_then(|r| r.split_once(" import "))
         {
             let own = |item: &str| item.rsplit(' ').next().map(word).unwrap_or_default();
             names.extend(imported.split(',').map(|item| own(item.trim())));

@@ -1,0 +1,7 @@
+//! Pushing to a real sshd behind `codesync-shell`, and looking after what was pushed.
+
+mod crash;
+mod cut;
+mod setting;
+mod upkeep;
+mod way;

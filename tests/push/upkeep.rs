@@ -1,0 +1,1 @@
+//! `doctor` and `gc` on libraries that were pushed.
