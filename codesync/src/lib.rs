@@ -6,7 +6,9 @@
 
 pub mod bundle;
 pub mod disk;
+pub mod doctor;
 pub mod error;
+pub mod gc;
 pub mod known_hosts;
 pub mod library;
 pub mod manifest;

@@ -151,6 +151,13 @@ impl Library {
         Ok(Some(Published { release: number, signed: json["signed"].take(), signers }))
     }
 
+    /// Whether the manifest of `published` is still here: `codesync gc` removes old ones.
+    pub fn has_manifest(&self, ring: &str, published: &Published) -> Result<bool> {
+        let hash = published.signed["targets"]["manifest"]["hashes"]["sha256"].as_str();
+        let file = format!("{}.manifest", hash.unwrap_or_default());
+        Ok(self.ring(ring)?.join("targets").join(file).exists())
+    }
+
     /// The manifest of `published`, compared with its hash.
     pub fn manifest(&self, ring: &str, published: &Published) -> Result<Manifest> {
         let hash = published.signed["targets"]["manifest"]["hashes"]["sha256"]

@@ -421,7 +421,9 @@ fn store_targets(
     let oldest = release.saturating_sub(PATCHES).max(1);
     let mut basis = BTreeMap::new();
     for number in oldest..release {
-        if let Some(published) = library.published(ring, number)? {
+        if let Some(published) = library.published(ring, number)?
+            && library.has_manifest(ring, &published)?
+        {
             basis.insert(number, library.manifest(ring, &published)?);
         }
     }

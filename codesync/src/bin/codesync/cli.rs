@@ -206,6 +206,35 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say what is wrong, or soon will be, with a library and its keys
+    #[command(
+        after_help = "Example, daily from a timer: codesync doctor --library /srv/codesync\n\nExit codes: 0 all is well, 1 something needs attention."
+    )]
+    Doctor {
+        #[command(flatten)]
+        library: LibraryOption,
+        /// The folder of the private keys, to be examined too
+        #[arg(long, env = "CODESYNC_KEYS", value_name = "DIR")]
+        keys: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove what none of the last releases of any ring needs
+    #[command(after_help = "Example: codesync gc --library /srv/codesync --keep 16 --dry-run")]
+    Gc {
+        #[command(flatten)]
+        library: LibraryOption,
+        /// Releases of each ring that stay whole
+        #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u64).range(2..))]
+        keep: u64,
+        /// Only say what would be removed
+        #[arg(long)]
+        dry_run: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Bring the newest releases to a server
     #[command(
         after_help = "Example: codesync push --library ~/library --identity ~/.ssh/alice --known-hosts ~/.ssh/known_hosts ssh://util@code.example.com/srv/codesync"

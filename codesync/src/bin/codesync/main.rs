@@ -101,6 +101,13 @@ fn run(command: Command) -> Result<()> {
         Command::Diff { library, ring, from, to, names, json } => {
             diff::diff(&Library::open(&library.library)?, &ring, (from, to), names, json)
         }
+        Command::Doctor { library, keys, json } => {
+            let keys = keys.as_deref().map(Keys::new);
+            upkeep::doctor(&Library::open(&library.library)?, keys.as_ref(), now, json)
+        }
+        Command::Gc { library, keep, dry_run, json } => {
+            upkeep::gc(&Library::open(&library.library)?, keep, dry_run, json)
+        }
         Command::Push { library, url, ring, identity, known_hosts, keys, json } => {
             let way = upkeep::Way { url, identity, known_hosts, keys };
             upkeep::push(&Library::open(&library.library)?, &way, &ring, json)

@@ -1,9 +1,10 @@
 //! The commands around a server: push, and looking after a library.
 
+use chrono::{DateTime, Utc};
 use std::{path::PathBuf, time::Duration};
 
 use codesync::{
-    Error, Kind, Result,
+    Error, Kind, Result, doctor, gc,
     library::Library,
     push::{self, Report},
     sign::Keys,
@@ -11,7 +12,7 @@ use codesync::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::report::{bytes, print, print_json};
+use crate::report::{bytes, plain, print, print_json};
 
 /// Longest silence of the server. While it works it says so every 5 seconds.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -85,5 +86,64 @@ fn pushed(done: &Report, took: Duration, json: bool) -> Result<()> {
         bytes(done.bytes_sent),
         bytes(done.resumed),
         took.as_secs_f64()
+    ))
+}
+
+/// `doctor`.
+pub fn doctor(
+    library: &Library,
+    keys: Option<&Keys>,
+    now: DateTime<Utc>,
+    json: bool,
+) -> Result<()> {
+    let report = doctor::examine(library, keys, now)?;
+    if json {
+        let mut value = serde_json::to_value(&report)
+            .map_err(|error| Error::new(Kind::Io, format!("cannot print: {error}")))?;
+        value["wrong"] = report.is_wrong().into();
+        print_json(&value)?;
+    } else {
+        for (ring, roles) in &report.expires {
+            for (role, time) in roles {
+                print(&format!("{ring:<12} {role:<10} until {}\n", time.format("%Y-%m-%d")))?;
+            }
+        }
+        for finding in &report.findings {
+            let level = match finding.level {
+                doctor::Level::Note => "note",
+                doctor::Level::Warning => "warning",
+                doctor::Level::Wrong => "WRONG",
+            };
+            let doctor::Finding { place, what, remedy, .. } = finding;
+            print(&format!("{level:<8} {}: {}; {remedy}\n", plain(place), plain(what)))?;
+        }
+        let hashed = bytes(report.bytes);
+        print(&format!("{} files hashed, {hashed}.\n", report.files))?;
+    }
+    if report.is_wrong() {
+        let count = report.findings.iter().filter(|one| one.level > doctor::Level::Note).count();
+        return Err(Error::new(
+            Kind::Io,
+            format!("{count} things in {} need attention; see above", library.folder().display()),
+        ));
+    }
+    Ok(())
+}
+
+/// `gc`.
+pub fn gc(library: &Library, keep: u64, dry_run: bool, json: bool) -> Result<()> {
+    let done = gc::gc(library, keep, dry_run)?;
+    if json {
+        let value = serde_json::to_value(&done)
+            .map_err(|error| Error::new(Kind::Io, format!("cannot print: {error}")))?;
+        return print_json(&value);
+    }
+    print(&format!(
+        "{} {} targets, {} objects and {} leftovers, {}.\n",
+        if dry_run { "Would remove" } else { "Removed" },
+        done.targets,
+        done.objects,
+        done.leftovers,
+        bytes(done.bytes)
     ))
 }
