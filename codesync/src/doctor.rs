@@ -148,8 +148,9 @@ fn trust(
         return Ok(());
     }
     let place = format!("ring {ring}");
-    let workshop = tempfile::tempdir()
-        .map_err(|error| crate::Error::io("write in", Path::new("the folder for temporary files"), &error))?;
+    let workshop = tempfile::tempdir().map_err(|error| {
+        crate::Error::io("write in", Path::new("the folder for temporary files"), &error)
+    })?;
     let pinned = library.ring(ring)?.join("1.root.json");
     let address = Address::File(library.folder().to_owned());
     let ssh = SshSettings { identity: None, known_hosts: None, timeout: Default::default() };

@@ -19,7 +19,8 @@ pub(crate) mod export;
 mod rotate;
 mod scan;
 
-pub use rotate::rotate;
+pub mod root;
+pub use rotate::{Rotation, rotate};
 pub use scan::scan;
 
 /// Patches lead to a release from this many before it.
@@ -113,11 +114,11 @@ pub fn init(
         ));
     }
     let roots = (1..=root_keys)
-        .map(|index| Key::create(&keys.path(&format!("root-{index}"))))
+        .map(|index| keys.create(&format!("root-{index}"), Role::Root, None))
         .collect::<Result<Vec<_>>>()?;
     let online = [Role::Targets, Role::Snapshot, Role::Timestamp]
         .into_iter()
-        .map(|role| Ok((role, Key::create(&keys.path(&role.to_string()))?)))
+        .map(|role| Ok((role, keys.create(&role.to_string(), role, None)?)))
         .collect::<Result<Vec<_>>>()?;
 
     let mut public = Map::new();

@@ -34,6 +34,70 @@ pub struct KeysOption {
     /// The folder of the private keys; keep it away from the server
     #[arg(long, env = "CODESYNC_KEYS", value_name = "DIR")]
     pub keys: PathBuf,
+    #[command(flatten)]
+    pub passphrase: PassphraseOption,
+}
+
+impl KeysOption {
+    /// The keys that these options name.
+    pub fn open(&self) -> codesync::sign::Keys {
+        codesync::sign::Keys::new(&self.keys)
+            .with_passphrase(self.passphrase.passphrase_file.as_deref())
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct PassphraseOption {
+    /// A file with the passphrase of encrypted keys [default: ask on the terminal]
+    #[arg(long, env = "CODESYNC_PASSPHRASE_FILE", value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// A root that is signed in steps.
+#[derive(Debug, Subcommand)]
+pub enum RootCommand {
+    /// Begin a new root with the same keys and a new expiry
+    Renew {
+        #[command(flatten)]
+        library: LibraryOption,
+        #[command(flatten)]
+        keys: KeysOption,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the exact bytes that root keys must sign
+    Export {
+        #[command(flatten)]
+        keys: KeysOption,
+        /// The file to write
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Sign these bytes with one root key, on any machine
+    Sign {
+        /// The root key
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        #[command(flatten)]
+        passphrase: PassphraseOption,
+        /// The file that export wrote
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Add signatures; with enough of them the root is put in force
+    Import {
+        #[command(flatten)]
+        library: LibraryOption,
+        #[command(flatten)]
+        keys: KeysOption,
+        /// The files that sign wrote
+        #[arg(value_name = "SIG")]
+        signatures: Vec<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -56,6 +120,9 @@ pub enum Command {
         /// How many of them must sign a new root
         #[arg(long, value_name = "T", default_value_t = 1)]
         root_threshold: u32,
+        /// Encrypt the keys of these roles with a passphrase
+        #[arg(long, value_name = "ROLE", value_delimiter = ',', value_parser = role)]
+        encrypt: Vec<codesync::sign::Role>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -155,6 +222,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Sign a new root in steps, with keys that are kept apart
+    #[command(
+        subcommand,
+        after_help = "Example: codesync root sign --key /media/stick/root-2.pem root-3.json"
+    )]
+    Root(RootCommand),
     /// List the releases of a ring, newest first
     #[command(after_help = "Example: codesync log --library /srv/codesync --limit 5")]
     Log {

@@ -13,10 +13,10 @@ use codesync::{
     library::Library,
     publish::{self, Lifetimes},
     receive, serve,
-    sign::Keys,
+    sign::{Keys, Passphrase},
 };
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, RootCommand};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -38,15 +38,15 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     let now = chrono::Utc::now();
     match command {
-        Command::Init { library, keys, rings, root_keys, root_threshold, json } => {
-            let keys = Keys::new(&keys.keys);
+        Command::Init { library, keys, rings, root_keys, root_threshold, encrypt, json } => {
+            let keys = keys.open().encrypting(&encrypt);
             let rings = if rings.is_empty() { vec!["stable".to_owned()] } else { rings };
             publish::init(&library.library, &keys, &rings, (root_keys, root_threshold), now)?;
             report::init(&library.library, &keys, &rings, json)
         }
         Command::Publish { library, keys, tree, ring, note, json } => {
             let library = Library::open(&library.library)?;
-            let keys = Keys::new(&keys.keys);
+            let keys = keys.open();
             let began = std::time::Instant::now();
             let done =
                 publish::publish(&library, &keys, &tree, &ring, &note, Lifetimes::default(), now)?;
@@ -54,7 +54,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Promote { library, keys, from, to, json } => {
             let library = Library::open(&library.library)?;
-            let keys = Keys::new(&keys.keys);
+            let keys = keys.open();
             let began = std::time::Instant::now();
             let rings = (from.as_str(), to.as_str());
             let done = publish::promote(&library, &keys, rings, Lifetimes::default(), now)?;
@@ -62,14 +62,14 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Rollback { library, keys, ring, to, json } => {
             let library = Library::open(&library.library)?;
-            let keys = Keys::new(&keys.keys);
+            let keys = keys.open();
             let began = std::time::Instant::now();
             let done = publish::rollback(&library, &keys, &ring, to, Lifetimes::default(), now)?;
             report::published(&done, began.elapsed(), json)
         }
         Command::Refresh { library, keys, ring, expires_in, json } => {
             let library = Library::open(&library.library)?;
-            let keys = Keys::new(&keys.keys);
+            let keys = keys.open();
             let mut lifetimes = Lifetimes::default();
             if let Some(days) = expires_in {
                 lifetimes.timestamp = days;
@@ -88,10 +88,11 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Rotate { library, keys, role, json } => {
             let library = Library::open(&library.library)?;
-            let keys = Keys::new(&keys.keys);
-            let version = publish::rotate(&library, &keys, role, Lifetimes::default(), now)?;
-            report::rotated(&keys, role, version, json)
+            let keys = keys.open();
+            let done = publish::rotate(&library, &keys, role, Lifetimes::default(), now)?;
+            report::rotated(&keys, Some(role), done, json)
         }
+        Command::Root(command) => root(command, now),
         Command::Log { library, ring, limit, json } => {
             report::log(&Library::open(&library.library)?, &ring, limit, json)
         }
@@ -117,6 +118,31 @@ fn run(command: Command) -> Result<()> {
             receive::receive(&library.library, &mut reader, &mut writer, now)
         }
         Command::Serve { library } => serve_stdio(&Library::open(&library.library)?),
+    }
+}
+
+fn root(command: RootCommand, now: chrono::DateTime<chrono::Utc>) -> Result<()> {
+    let lifetimes = Lifetimes::default();
+    match command {
+        RootCommand::Renew { library, keys, json } => {
+            let (library, keys) = (Library::open(&library.library)?, keys.open());
+            let done = publish::rotate(&library, &keys, None, lifetimes, now)?;
+            report::rotated(&keys, None, done, json)
+        }
+        RootCommand::Export { keys, file } => {
+            let version = publish::root::export(&keys.open(), &file)?;
+            report::exported(version, &file)
+        }
+        RootCommand::Sign { key, passphrase, file } => {
+            let passphrase = Passphrase::new(passphrase.passphrase_file.as_deref());
+            let (out, signed) = publish::root::sign(&key, &passphrase, &file)?;
+            report::signed(&out, &signed)
+        }
+        RootCommand::Import { library, keys, signatures, json } => {
+            let (library, keys) = (Library::open(&library.library)?, keys.open());
+            let done = publish::root::import(&library, &keys, &signatures, lifetimes, now)?;
+            report::rotated(&keys, None, done, json)
+        }
     }
 }
 
