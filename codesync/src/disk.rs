@@ -11,7 +11,12 @@ use crate::{Error, Kind, Result};
 
 /// Replaces `path` by `bytes` with `mode`: a new file beside it, synced, renamed, folder synced.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
+    let folder = match path.parent() {
+        // A bare name is in the working folder.
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => Path::new("/"),
+    };
     let fail = |error: &std::io::Error| Error::io("write", path, error);
     let mut file = tempfile::Builder::new()
         .prefix(".new-")

@@ -150,7 +150,8 @@ pub fn init(
 
 /// Publishes `tree` as the next release of `ring`.
 ///
-/// A tree that equals the newest release makes no new one: only the timestamp is signed anew.
+/// A tree that equals the newest release makes no new one, unless that expires within 30 days:
+/// only the timestamp is signed anew.
 pub fn publish(
     library: &Library,
     keys: &Keys,
@@ -270,7 +271,7 @@ impl Issue<'_> {
             root_expires: root_expires(library, ring)?,
             targets_expires: after(now, lifetimes.targets),
         };
-        if let Some(former) = former.as_ref().filter(|_| changed == 0) {
+        if let Some(former) = former.as_ref().filter(|one| changed == 0 && !ending(one, now)) {
             sign_online(library, keys, ring, versions, versions.targets, lifetimes, now)?;
             let word = |key: &str| former.signed[key].as_str().unwrap_or_default().to_owned();
             report.note = word("note");
@@ -299,6 +300,13 @@ impl Issue<'_> {
         export::update(library, ring, manifest)?;
         Ok(report)
     }
+}
+
+/// Whether a release expires within 30 days: then the same content is worth a new one.
+fn ending(release: &Published, now: DateTime<Utc>) -> bool {
+    let expires = release.signed["expires"].as_str().unwrap_or_default();
+    DateTime::parse_from_rfc3339(expires)
+        .is_ok_and(|time| time.to_utc() < now + chrono::TimeDelta::days(30))
 }
 
 /// Signs snapshot and timestamp of `ring` anew, so that they do not expire.

@@ -2,6 +2,7 @@
 
 mod crash;
 mod cut;
+mod keys;
 mod setting;
 mod upkeep;
 mod way;

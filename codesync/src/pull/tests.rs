@@ -1,5 +1,7 @@
 //! Syncs from a library on disk, whole, with the clock as a parameter.
 
+mod years;
+
 use std::{collections::BTreeMap, fs, path::Path};
 
 use chrono::TimeDelta;

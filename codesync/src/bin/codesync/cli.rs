@@ -331,6 +331,8 @@ pub enum Command {
         /// refreshed its own
         #[arg(long, env = "CODESYNC_KEYS", value_name = "DIR")]
         keys: Option<PathBuf>,
+        #[command(flatten)]
+        passphrase: PassphraseOption,
         /// Print JSON
         #[arg(long)]
         json: bool,

@@ -109,7 +109,9 @@ fn run(command: Command) -> Result<()> {
         Command::Gc { library, keep, dry_run, json } => {
             upkeep::gc(&Library::open(&library.library)?, keep, dry_run, json)
         }
-        Command::Push { library, url, ring, identity, known_hosts, keys, json } => {
+        Command::Push { library, url, ring, identity, known_hosts, keys, passphrase, json } => {
+            let file = passphrase.passphrase_file;
+            let keys = keys.map(|keys| Keys::new(&keys).with_passphrase(file.as_deref()));
             let way = upkeep::Way { url, identity, known_hosts, keys };
             upkeep::push(&Library::open(&library.library)?, &way, &ring, json)
         }

@@ -53,7 +53,7 @@ pub fn published(done: &Report, took: Duration, json: bool) -> Result<()> {
             .map_err(|error| Error::new(Kind::Io, format!("cannot print: {error}")))?;
         return print_json(&value);
     }
-    if done.changed == 0 {
+    if done.changed == 0 && done.bytes == 0 {
         return print(&format!(
             "Nothing has changed: release {} of ring {} stands. Its timestamp was signed anew.\n",
             done.release, done.ring

@@ -22,7 +22,7 @@ pub struct Way {
     pub url: String,
     pub identity: Option<PathBuf>,
     pub known_hosts: Option<PathBuf>,
-    pub keys: Option<PathBuf>,
+    pub keys: Option<Keys>,
 }
 
 /// `push`.
@@ -38,7 +38,6 @@ pub fn push(library: &Library, way: &Way, rings: &[String], json: bool) -> Resul
         known_hosts: way.known_hosts.as_deref(),
         timeout: SILENCE,
     };
-    let keys = way.keys.as_deref().map(Keys::new);
     let began = std::time::Instant::now();
     let mut remote = source::receiver(&address, &settings)?;
     // Hidden by itself where stderr is no terminal.
@@ -51,7 +50,7 @@ pub fn push(library: &Library, way: &Way, rings: &[String], json: bool) -> Resul
         bar.set_position(sent);
     };
     let now = chrono::Utc::now();
-    let done = push::push(library, &mut remote, rings, keys.as_ref(), now, &progress);
+    let done = push::push(library, &mut remote, rings, way.keys.as_ref(), now, &progress);
     bar.finish_and_clear();
     pushed(&done?, began.elapsed(), json)
 }
