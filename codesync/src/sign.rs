@@ -76,7 +76,8 @@ impl Key {
     pub fn create(path: &Path, passphrase: Option<&Passphrase>) -> Result<Self> {
         let made = |_| Error::new(Kind::Io, "cannot make a key: the random generator failed");
         let pair = Ed25519KeyPair::generate().map_err(made)?;
-        let der = pair.to_pkcs8().map_err(made)?;
+        // Version 1, without the public half: what OpenSSL reads too.
+        let der = pair.to_pkcs8v1().map_err(made)?;
         let block = match passphrase {
             None => pem::Pem::new(PLAIN, der.as_ref()),
             Some(passphrase) => {

@@ -19,7 +19,8 @@ fn killed_pushes_show_the_old_release_or_the_new_one() -> Result<()> {
     let Some(mut setting) = Setting::published(100)? else { return Ok(()) };
     setting.pushed()?;
     setting.in_step()?;
-    let mut usual = Duration::from_millis(300);
+    setting.next_release(10)?;
+    let usual = setting.push()?.success()?.wall;
     let (mut hit, mut tries, mut seen_old, mut seen_new) = (0, 0, 0, 0);
     while hit < KILLS {
         tries += 1;
@@ -29,7 +30,10 @@ fn killed_pushes_show_the_old_release_or_the_new_one() -> Result<()> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn()?;
         let micros = usize::try_from(usual.as_micros()).unwrap_or(300_000);
-        thread::sleep(Duration::from_micros(setting.rng.below(micros) as u64));
+        // Half of them late: that is where a commit is under way.
+        let from = if setting.rng.chance(50) { micros * 7 / 10 } else { 0 };
+        let pause = from + setting.rng.below(micros - from);
+        thread::sleep(Duration::from_micros(pause as u64));
         let running = child.try_wait()?.is_none();
         if tries % 2 == 0 {
             child.kill().ok();
@@ -55,7 +59,7 @@ fn killed_pushes_show_the_old_release_or_the_new_one() -> Result<()> {
         while done.code() == 75 && begin.elapsed() < Duration::from_secs(20) {
             done = setting.push()?;
         }
-        usual = done.success()?.wall;
+        done.success()?;
         setting.in_step()?;
     }
     eprintln!("{hit} kills: old release {seen_old} times, new {seen_new} times");
