@@ -83,6 +83,13 @@ impl Setting {
         self.sandbox.in_step()
     }
 
+    /// `codesync doctor` has nothing to say about the server's library.
+    pub fn healthy(&self) -> Result<()> {
+        let mut command = process::command(&parts::bin("codesync")?);
+        run(command.args(["doctor", "--library"]).arg(self.server()))?.success()?;
+        Ok(())
+    }
+
     /// Copies a folder with everything in it.
     pub fn copy(&self, from: &Path, to: &Path) -> Result<()> {
         run(process::command(&parts::program("cp")?).arg("-a").arg(from).arg(to))?.success()?;
