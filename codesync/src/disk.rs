@@ -11,7 +11,12 @@ use crate::{Error, Kind, Result};
 
 /// Replaces `path` by `bytes` with `mode`: a new file beside it, synced, renamed, folder synced.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
+    let folder = match path.parent() {
+        // A bare name is in the working folder.
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => Path::new("/"),
+    };
     let fail = |error: &std::io::Error| Error::io("write", path, error);
     let mut file = tempfile::Builder::new()
         .prefix(".new-")
@@ -79,6 +84,41 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
         ));
     }
     Ok(Some(bytes))
+}
+
+/// SHA-256 and length of the file at `path`; `None` when there is no regular file.
+pub fn digest(path: &Path) -> Result<Option<([u8; 32], u64)>> {
+    use sha2::{Digest as _, Sha256};
+    use std::io::Read as _;
+    let fail = |error: &std::io::Error| Error::io("read", path, error);
+    let mut file = match OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits() | nix::fcntl::OFlag::O_NONBLOCK.bits())
+        .open(path)
+    {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        // What O_NOFOLLOW says about a link.
+        Err(error) if error.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(fail(&error)),
+    };
+    if !file.metadata().map_err(|error| fail(&error))?.is_file() {
+        return Ok(None);
+    }
+    let mut hasher = Sha256::new();
+    let mut length = 0;
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut piece).map_err(|error| fail(&error))? {
+            0 => return Ok(Some((hasher.finalize().into(), length))),
+            read => {
+                hasher.update(&piece[..read]);
+                length += read as u64;
+            }
+        }
+    }
 }
 
 /// Takes the lock file at `path`, waiting at most `wait`; busy after that. Released on drop.

@@ -6,8 +6,10 @@
 
 pub mod bundle;
 pub mod disk;
+pub mod doctor;
 pub mod error;
 pub mod fetch;
+pub mod gc;
 pub mod known_hosts;
 pub mod library;
 pub mod manifest;
@@ -15,12 +17,15 @@ pub mod mirror;
 pub mod name;
 pub mod publish;
 pub mod pull;
+pub mod push;
+pub mod receive;
 pub mod serve;
 pub mod sign;
 pub mod source;
 pub mod stage;
 pub mod store;
 pub mod trust;
+pub mod upload;
 pub mod wire;
 
 pub use error::{Error, Kind, Result};

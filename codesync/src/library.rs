@@ -43,6 +43,11 @@ impl Library {
         Ok(Self { folder: folder.to_owned() })
     }
 
+    /// The library that is, or will be, in `folder`.
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -144,6 +149,13 @@ impl Library {
             })
             .unwrap_or_default();
         Ok(Some(Published { release: number, signed: json["signed"].take(), signers }))
+    }
+
+    /// Whether the manifest of `published` is still here: `codesync gc` removes old ones.
+    pub fn has_manifest(&self, ring: &str, published: &Published) -> Result<bool> {
+        let hash = published.signed["targets"]["manifest"]["hashes"]["sha256"].as_str();
+        let file = format!("{}.manifest", hash.unwrap_or_default());
+        Ok(self.ring(ring)?.join("targets").join(file).exists())
     }
 
     /// The manifest of `published`, compared with its hash.

@@ -15,11 +15,12 @@ use crate::{
     trust::Versions,
 };
 
-mod export;
+pub(crate) mod export;
 mod rotate;
 mod scan;
 
-pub use rotate::rotate;
+pub mod root;
+pub use rotate::{Rotation, rotate};
 pub use scan::scan;
 
 /// Patches lead to a release from this many before it.
@@ -113,11 +114,11 @@ pub fn init(
         ));
     }
     let roots = (1..=root_keys)
-        .map(|index| Key::create(&keys.path(&format!("root-{index}"))))
+        .map(|index| keys.create(&format!("root-{index}"), Role::Root, None))
         .collect::<Result<Vec<_>>>()?;
     let online = [Role::Targets, Role::Snapshot, Role::Timestamp]
         .into_iter()
-        .map(|role| Ok((role, Key::create(&keys.path(&role.to_string()))?)))
+        .map(|role| Ok((role, keys.create(&role.to_string(), role, None)?)))
         .collect::<Result<Vec<_>>>()?;
 
     let mut public = Map::new();
@@ -149,7 +150,8 @@ pub fn init(
 
 /// Publishes `tree` as the next release of `ring`.
 ///
-/// A tree that equals the newest release makes no new one: only the timestamp is signed anew.
+/// A tree that equals the newest release makes no new one, unless that expires within 30 days:
+/// only the timestamp is signed anew.
 pub fn publish(
     library: &Library,
     keys: &Keys,
@@ -269,7 +271,7 @@ impl Issue<'_> {
             root_expires: root_expires(library, ring)?,
             targets_expires: after(now, lifetimes.targets),
         };
-        if let Some(former) = former.as_ref().filter(|_| changed == 0) {
+        if let Some(former) = former.as_ref().filter(|one| changed == 0 && !ending(one, now)) {
             sign_online(library, keys, ring, versions, versions.targets, lifetimes, now)?;
             let word = |key: &str| former.signed[key].as_str().unwrap_or_default().to_owned();
             report.note = word("note");
@@ -300,6 +302,13 @@ impl Issue<'_> {
     }
 }
 
+/// Whether a release expires within 30 days: then the same content is worth a new one.
+fn ending(release: &Published, now: DateTime<Utc>) -> bool {
+    let expires = release.signed["expires"].as_str().unwrap_or_default();
+    DateTime::parse_from_rfc3339(expires)
+        .is_ok_and(|time| time.to_utc() < now + chrono::TimeDelta::days(30))
+}
+
 /// Signs snapshot and timestamp of `ring` anew, so that they do not expire.
 pub fn refresh(
     library: &Library,
@@ -319,8 +328,27 @@ pub fn refresh(
     sign_online(library, keys, ring, versions, versions.targets, lifetimes, now)
 }
 
-fn lock(library: &Library) -> Result<fs::File> {
+/// The lock under which a library is changed.
+pub(crate) fn lock(library: &Library) -> Result<fs::File> {
     disk::lock(&library.folder().join(".lock"), Duration::from_secs(10), "another publication")
+}
+
+/// Signs snapshot and timestamp of `ring` with versions above those of `floor`, which a server's
+/// own `codesync refresh` has reached. Call under the lock.
+pub(crate) fn raise(
+    library: &Library,
+    keys: &Keys,
+    ring: &str,
+    floor: Versions,
+    now: DateTime<Utc>,
+) -> Result<Versions> {
+    let own = library.versions(ring)?;
+    let above = Versions {
+        timestamp: own.timestamp.max(floor.timestamp),
+        snapshot: own.snapshot.max(floor.snapshot),
+        ..own
+    };
+    sign_online(library, keys, ring, above, own.targets, Lifetimes::default(), now)
 }
 
 fn sign_online(
@@ -405,7 +433,9 @@ fn store_targets(
     let oldest = release.saturating_sub(PATCHES).max(1);
     let mut basis = BTreeMap::new();
     for number in full.iter().map(|full| full.0).chain(oldest..release) {
-        if let Some(published) = library.published(ring, number)? {
+        if let Some(published) = library.published(ring, number)?
+            && library.has_manifest(ring, &published)?
+        {
             basis.insert(number, library.manifest(ring, &published)?);
         }
     }

@@ -522,7 +522,7 @@ fn collect_basis(
 }
 
 /// The cheapest bundles that lead from `active` to the offered release.
-fn route(offer: &Offer, active: Option<u64>) -> Option<(Transfer, Vec<&Target>)> {
+pub(crate) fn route(offer: &Offer, active: Option<u64>) -> Option<(Transfer, Vec<&Target>)> {
     let cost = |targets: &[&Target]| targets.iter().map(|target| target.length).sum::<u64>();
     let to = offer.release;
     let patch = active

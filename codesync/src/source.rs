@@ -127,9 +127,6 @@ impl Default for Access<'_> {
     }
 }
 
-/// The name that [`Access`] had while there was SSH only.
-pub type SshSettings<'a> = Access<'a>;
-
 /// Where a source is: the parsed form of `ssh://user@host[:port]/path`, `https://host[:port]/path`
 /// or `file:///path`. `http://` is for this machine's own addresses only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,6 +218,22 @@ pub fn connect(address: &Address, settings: &Access<'_>) -> Result<Box<dyn Sourc
         }
         Address::Https { url } => Box::new(Https::library(url, settings)?),
     })
+}
+
+/// Opens `codesync receive` at `address`, which must be `ssh://`, to push to it.
+pub fn receiver(
+    address: &Address,
+    settings: &Access<'_>,
+) -> Result<Remote<impl std::io::Read + std::io::Write + use<>>> {
+    match address {
+        Address::Ssh { user, host, port, path } => {
+            ssh::command(user, host, *port, ("receive", path), settings)
+        }
+        _ => Err(Error::new(
+            Kind::Usage,
+            "a push goes to ssh://user@host[:port]/path; to a library on this machine, publish directly",
+        )),
+    }
 }
 
 /// Opens the connection of [`connect`] and runs `true` instead of asking anything: the floor that

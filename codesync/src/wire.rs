@@ -30,6 +30,8 @@ pub enum Tag {
     End,
     /// End of an answer that failed.
     Error,
+    /// Still at work; only `receive` sends it.
+    Work,
 }
 
 impl Tag {
@@ -41,11 +43,13 @@ impl Tag {
             Tag::Data => b'D',
             Tag::End => b'Z',
             Tag::Error => b'E',
+            Tag::Work => b'W',
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        [Tag::Request, Tag::Signature, Tag::File, Tag::Data, Tag::End, Tag::Error]
+        use Tag::{Data, End, Error, File, Request, Signature, Work};
+        [Request, Signature, File, Data, End, Error, Work]
             .into_iter()
             .find(|tag| tag.byte() == byte)
     }
@@ -56,7 +60,7 @@ impl Tag {
             Tag::Request => 64 << 10,
             Tag::Signature | Tag::Data => 256 << 10,
             Tag::File | Tag::Error => 4 << 10,
-            Tag::End => 0,
+            Tag::End | Tag::Work => 0,
         }
     }
 }
@@ -124,7 +128,7 @@ pub struct FileHead {
 /// Why an answer failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// `bad-request`, `not-found`, `limit` or `internal`.
+    /// `bad-request`, `not-found`, `limit` or `internal`; from `receive` also `busy` and `refused`.
     pub code: String,
     /// A sentence.
     pub message: String,

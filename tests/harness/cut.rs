@@ -23,6 +23,15 @@ pub struct Cut {
 impl Cut {
     /// Relays to `target` on loopback and cuts each connection after `limit` bytes from it.
     pub fn start(target: u16, limit: u64) -> Result<Self> {
+        Self::with(target, u64::MAX, limit)
+    }
+
+    /// Relays to `target` on loopback and cuts each connection after `limit` bytes to it.
+    pub fn uploads(target: u16, limit: u64) -> Result<Self> {
+        Self::with(target, limit, u64::MAX)
+    }
+
+    fn with(target: u16, up: u64, down: u64) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
@@ -32,7 +41,7 @@ impl Cut {
             while !stop.load(Ordering::Relaxed) {
                 match listener.accept() {
                     Ok((client, _)) => {
-                        relay(client, target, limit).ok();
+                        relay(client, target, (up, down)).ok();
                     }
                     Err(_) => thread::sleep(Duration::from_millis(5)),
                 }
@@ -53,13 +62,13 @@ impl Drop for Cut {
     }
 }
 
-fn relay(client: TcpStream, target: u16, limit: u64) -> Result<()> {
+fn relay(client: TcpStream, target: u16, (up, down): (u64, u64)) -> Result<()> {
     client.set_nonblocking(false)?;
     let server = TcpStream::connect((Ipv4Addr::LOCALHOST, target))?;
     let count = Arc::new(AtomicU64::new(0));
     let (client_in, server_out) = (client.try_clone()?, server.try_clone()?);
-    thread::spawn(move || copy(client_in, server_out, u64::MAX, &AtomicU64::new(0)));
-    thread::spawn(move || copy(server, client, limit, &count));
+    thread::spawn(move || copy(client_in, server_out, up, &AtomicU64::new(0)));
+    thread::spawn(move || copy(server, client, down, &count));
     Ok(())
 }
 

@@ -5,78 +5,120 @@ use std::fs;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::{Lifetimes, after, lock, sign_online};
+use super::{Lifetimes, after, lock, root, sign_online};
 use crate::{
     Error, Kind, Result, disk,
     library::Library,
     sign::{Key, Keys, Role, envelope},
 };
 
-/// Gives `role` new keys in every ring of `library`; returns the new root's version.
+/// What became of a new root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotation {
+    /// Its version.
+    pub version: u64,
+    /// Signatures that it still lacks; with 0 it is in force.
+    pub lacking: u64,
+}
+
+/// Gives `role` new keys in every ring of `library`; without a role, only a new expiry.
 ///
 /// The former keys stay in the folder as `NAME.before-V.pem`, V being that version. Clients follow
-/// through every root in turn, however long they were away.
+/// through every root in turn, however long they were away. Where fewer root keys are at hand
+/// than must sign, the root waits for signatures from elsewhere: see [`super::root`].
 pub fn rotate(
     library: &Library,
     keys: &Keys,
-    role: Role,
+    role: impl Into<Option<Role>>,
     lifetimes: Lifetimes,
     now: DateTime<Utc>,
-) -> Result<u64> {
+) -> Result<Rotation> {
+    let role = role.into();
     let _lock = lock(library)?;
-    let rings = library.rings()?;
-    let (version, mut signed) = newest_root(library, &rings)?;
+    root::none_pending(keys)?;
+    let (version, mut signed) = newest_root(library, &library.rings()?)?;
     let mut signers = root_keys(keys, &signed)?;
     let version = version + 1;
 
     // The new keys are written first: a crash may leave keys that nothing names, never a root that
     // names keys which nobody has.
-    let names: Vec<String> = match role {
+    let names = role.map_or_else(Vec::new, |role| key_names(role, &signed));
+    let mut fresh = Vec::new();
+    for (name, role) in names.iter().zip(role.into_iter().cycle()) {
+        let new = format!("{name}.new");
+        let _ = fs::remove_file(keys.path(&new));
+        fresh.push(keys.create(&new, role, Some(name))?);
+    }
+    signed["version"] = json!(version);
+    signed["expires"] = json!(after(now, lifetimes.root));
+    for key in &fresh {
+        signed["keys"][key.id()] = key.public();
+    }
+    if let Some(role) = role {
+        let ids: Vec<&str> = fresh.iter().map(Key::id).collect();
+        signed["roles"][role.to_string()]["keyids"] = json!(ids);
+    }
+    drop_unused_keys(&mut signed);
+    if role == Some(Role::Root) {
+        signers.extend(fresh);
+    }
+    root::leave(keys, &envelope(&signed, &signers.iter().collect::<Vec<_>>())?)?;
+    root::finish(library, keys, lifetimes, now)
+}
+
+/// The names of a role's keys in the folder.
+pub(super) fn key_names(role: Role, signed: &Value) -> Vec<String> {
+    match role {
         Role::Root => {
             let count = signed["roles"]["root"]["keyids"].as_array().map_or(1, Vec::len);
             (1..=count).map(|index| format!("root-{index}")).collect()
         }
         role => vec![role.to_string()],
+    }
+}
+
+/// Puts `root`, which is signed as it must be, in force in every ring, and signs anew what the
+/// new keys must sign. May be repeated after a crash.
+pub(super) fn install(
+    library: &Library,
+    keys: &Keys,
+    root: &[u8],
+    (old, new): (&Value, &Value),
+    lifetimes: Lifetimes,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let version = new["version"].as_u64().unwrap_or_default();
+    let changed = |role: Role| {
+        let ids = |signed: &Value| signed["roles"][role.to_string()]["keyids"].clone();
+        ids(old) != ids(new)
     };
-    let mut fresh = Vec::new();
-    for name in &names {
-        let path = keys.path(&format!("{name}.new"));
-        let _ = fs::remove_file(&path);
-        fresh.push(Key::create(&path)?);
-    }
-    let ids: Vec<&str> = fresh.iter().map(Key::id).collect();
-    signed["version"] = json!(version);
-    signed["expires"] = json!(after(now, lifetimes.root));
-    signed["roles"][role.to_string()]["keyids"] = json!(ids);
-    for key in &fresh {
-        signed["keys"][key.id()] = key.public();
-    }
-    drop_unused_keys(&mut signed);
-    if role == Role::Root {
-        signers.extend(fresh);
-    }
-    let root = envelope(&signed, &signers.iter().collect::<Vec<_>>())?;
-    for name in &names {
-        let old = keys.path(&format!("{name}.before-{version}"));
-        if keys.path(name).exists() {
-            rename(&keys.path(name), &old)?;
+    for role in [Role::Root, Role::Targets, Role::Snapshot, Role::Timestamp] {
+        for name in key_names(role, new) {
+            let fresh = keys.path(&format!("{name}.new"));
+            if !changed(role) || !fresh.exists() {
+                continue;
+            }
+            if keys.path(&name).exists() {
+                rename(&keys.path(&name), &keys.path(&format!("{name}.before-{version}")))?;
+            }
+            rename(&fresh, &keys.path(&name))?;
         }
-        rename(&keys.path(&format!("{name}.new")), &keys.path(name))?;
     }
-    for ring in &rings {
-        disk::replace(&library.ring(ring)?.join(format!("{version}.root.json")), &root, 0o644)?;
-        let versions = library.versions(ring)?;
+    for ring in library.rings()? {
+        disk::replace(&library.ring(&ring)?.join(format!("{version}.root.json")), root, 0o644)?;
+        let versions = library.versions(&ring)?;
         if versions.targets == 0 {
             continue;
         }
-        if role == Role::Targets {
-            resign_targets(library, keys, ring, versions.targets)?;
+        if changed(Role::Targets) {
+            resign_targets(library, keys, &ring, versions.targets)?;
         }
-        if role != Role::Root {
-            sign_online(library, keys, ring, versions, versions.targets, lifetimes, now)?;
+        let online = [Role::Targets, Role::Snapshot, Role::Timestamp];
+        if online.into_iter().any(changed) {
+            sign_online(library, keys, &ring, versions, versions.targets, lifetimes, now)?;
         }
     }
-    Ok(version)
+    Ok(())
 }
 
 /// Refuses to sign with a key that clients would not accept.
@@ -96,7 +138,7 @@ pub(super) fn check_authorized(library: &Library, ring: &str, role: Role, key: &
     ))
 }
 
-fn newest_root(library: &Library, rings: &[String]) -> Result<(u64, Value)> {
+pub(super) fn newest_root(library: &Library, rings: &[String]) -> Result<(u64, Value)> {
     let mut newest: Option<(u64, Vec<u8>)> = None;
     for ring in rings {
         let version = library.root_version(ring)?;
@@ -111,7 +153,7 @@ fn newest_root(library: &Library, rings: &[String]) -> Result<(u64, Value)> {
     Ok((version, json["signed"].take()))
 }
 
-/// The root keys in the folder that `signed` names: at least its threshold.
+/// The root keys in the folder that `signed` names; the others may sign elsewhere.
 fn root_keys(keys: &Keys, signed: &Value) -> Result<Vec<Key>> {
     let role = &signed["roles"]["root"];
     let ids = role["keyids"].as_array().cloned().unwrap_or_default();
@@ -119,23 +161,11 @@ fn root_keys(keys: &Keys, signed: &Value) -> Result<Vec<Key>> {
     for index in 1..=32 {
         let path = keys.path(&format!("root-{index}"));
         if path.exists() {
-            let key = Key::read(&path)?;
+            let key = keys.read(&format!("root-{index}"))?;
             if ids.iter().any(|id| id == key.id()) {
                 found.push(key);
             }
         }
-    }
-    let threshold = role["threshold"].as_u64().unwrap_or(1);
-    if (found.len() as u64) < threshold {
-        return Err(Error::new(
-            Kind::Config,
-            format!(
-                "a new root needs {threshold} of the {} root keys, and {} has {}: bring the others there",
-                ids.len(),
-                keys.folder().display(),
-                found.len()
-            ),
-        ));
     }
     Ok(found)
 }

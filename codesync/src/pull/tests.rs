@@ -1,5 +1,7 @@
 //! Syncs from a library on disk, whole, with the clock as a parameter.
 
+mod years;
+
 use std::{collections::BTreeMap, fs, path::Path};
 
 use chrono::TimeDelta;
@@ -301,7 +303,7 @@ fn a_client_follows_every_rotation_however_long_it_was_away() {
     copy(&house.path("library"), &before);
     let library = Library::open(&house.path("library")).unwrap();
     let rotate = |role, now| {
-        publish::rotate(&library, &house.keys(), role, Lifetimes::default(), now).unwrap()
+        publish::rotate(&library, &house.keys(), role, Lifetimes::default(), now).unwrap().version
     };
     // Everything twice, root first, over most of a year.
     let mut version = 1;

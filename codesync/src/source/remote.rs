@@ -57,7 +57,7 @@ impl<S: Read + Write> Remote<S> {
         self.send(Tag::Request, &request)
     }
 
-    fn send(&mut self, tag: Tag, payload: &[u8]) -> Result<()> {
+    pub(crate) fn send(&mut self, tag: Tag, payload: &[u8]) -> Result<()> {
         let mut frame = Vec::with_capacity(payload.len() + 5);
         write_frame(&mut frame, tag, payload)
             .and_then(|()| self.stream.write_all(&frame))
@@ -67,7 +67,8 @@ impl<S: Read + Write> Remote<S> {
         Ok(())
     }
 
-    fn frame(&mut self) -> Result<Tag> {
+    /// The next frame's kind; [`Remote::payload`] has the rest of it.
+    pub(crate) fn frame(&mut self) -> Result<Tag> {
         let mut payload = std::mem::take(&mut self.payload);
         let tag = read_frame(self, &mut payload);
         self.payload = payload;
@@ -91,7 +92,12 @@ impl<S: Read + Write> Remote<S> {
         }
     }
 
-    fn failure(&self) -> Error {
+    /// The payload of the last frame.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    pub(crate) fn failure(&self) -> Error {
         let Ok(failure) = serde_json::from_slice::<Failure>(&self.payload) else {
             return Error::refused("the server failed and did not say why");
         };
@@ -103,12 +109,17 @@ impl<S: Read + Write> Remote<S> {
             "internal" | "limit" => {
                 Error::new(Kind::Unreachable, format!("the server failed: {message}"))
             }
+            "busy" => Error::new(Kind::Busy, format!("the server is busy: {message}")),
             _ => Error::refused(format!("the server refused the request: {message}")),
         }
     }
 
     /// Passes the `length` bytes that follow a head to `sink`, piece by piece.
-    fn body(&mut self, length: u64, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    pub(crate) fn body(
+        &mut self,
+        length: u64,
+        sink: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
         let mut left = length;
         while left > 0 {
             match self.frame()? {

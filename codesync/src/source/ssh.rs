@@ -33,9 +33,20 @@ pub fn connect(
     path: &str,
     settings: &Access<'_>,
 ) -> Result<Remote<Stream>> {
+    command(user, host, port, ("serve", path), settings)
+}
+
+/// Opens `codesync WORD` at the other end, for the library at `path`.
+pub fn command(
+    user: &str,
+    host: &str,
+    port: u16,
+    (word, path): (&str, &str),
+    settings: &Access<'_>,
+) -> Result<Remote<Stream>> {
     let command = match path {
-        "" => "codesync serve".to_owned(),
-        path => format!("codesync serve --library {path}"),
+        "" => format!("codesync {word}"),
+        path => format!("codesync {word} --library {path}"),
     };
     Ok(Remote::new(execute(user, host, port, &command, settings)?))
 }

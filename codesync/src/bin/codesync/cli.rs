@@ -34,6 +34,70 @@ pub struct KeysOption {
     /// The folder of the private keys; keep it away from the server
     #[arg(long, env = "CODESYNC_KEYS", value_name = "DIR")]
     pub keys: PathBuf,
+    #[command(flatten)]
+    pub passphrase: PassphraseOption,
+}
+
+impl KeysOption {
+    /// The keys that these options name.
+    pub fn open(&self) -> codesync::sign::Keys {
+        codesync::sign::Keys::new(&self.keys)
+            .with_passphrase(self.passphrase.passphrase_file.as_deref())
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct PassphraseOption {
+    /// A file with the passphrase of encrypted keys [default: ask on the terminal]
+    #[arg(long, env = "CODESYNC_PASSPHRASE_FILE", value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// A root that is signed in steps.
+#[derive(Debug, Subcommand)]
+pub enum RootCommand {
+    /// Begin a new root with the same keys and a new expiry
+    Renew {
+        #[command(flatten)]
+        library: LibraryOption,
+        #[command(flatten)]
+        keys: KeysOption,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the exact bytes that root keys must sign
+    Export {
+        #[command(flatten)]
+        keys: KeysOption,
+        /// The file to write
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Sign these bytes with one root key, on any machine
+    Sign {
+        /// The root key
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        #[command(flatten)]
+        passphrase: PassphraseOption,
+        /// The file that export wrote
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Add signatures; with enough of them the root is put in force
+    Import {
+        #[command(flatten)]
+        library: LibraryOption,
+        #[command(flatten)]
+        keys: KeysOption,
+        /// The files that sign wrote
+        #[arg(value_name = "SIG")]
+        signatures: Vec<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -96,6 +160,9 @@ pub enum Command {
         /// How many of them must sign a new root
         #[arg(long, value_name = "T", default_value_t = 1)]
         root_threshold: u32,
+        /// Encrypt the keys of these roles with a passphrase
+        #[arg(long, value_name = "ROLE", value_delimiter = ',', value_parser = role)]
+        encrypt: Vec<codesync::sign::Role>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -195,6 +262,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Sign a new root in steps, with keys that are kept apart
+    #[command(
+        subcommand,
+        after_help = "Example: codesync root sign --key /media/stick/root-2.pem root-3.json"
+    )]
+    Root(RootCommand),
     /// List the releases of a ring, newest first
     #[command(after_help = "Example: codesync log --library /srv/codesync --limit 5")]
     Log {
@@ -251,6 +324,70 @@ pub enum Command {
         after_help = "Example: codesync mirror ssh://util@code.example.com/srv/codesync /var/www/codesync --trusted-root root.json --identity key --known-hosts known_hosts"
     )]
     Mirror(MirrorOptions),
+    /// Say what is wrong, or soon will be, with a library and its keys
+    #[command(
+        after_help = "Example, daily from a timer: codesync doctor --library /srv/codesync\n\nExit codes: 0 all is well, 1 something needs attention."
+    )]
+    Doctor {
+        #[command(flatten)]
+        library: LibraryOption,
+        /// The folder of the private keys, to be examined too
+        #[arg(long, env = "CODESYNC_KEYS", value_name = "DIR")]
+        keys: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove what none of the last releases of any ring needs
+    #[command(after_help = "Example: codesync gc --library /srv/codesync --keep 16 --dry-run")]
+    Gc {
+        #[command(flatten)]
+        library: LibraryOption,
+        /// Releases of each ring that stay whole
+        #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u64).range(2..))]
+        keep: u64,
+        /// Only say what would be removed
+        #[arg(long)]
+        dry_run: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bring the newest releases to a server
+    #[command(
+        after_help = "Example: codesync push --library ~/library --identity ~/.ssh/alice --known-hosts ~/.ssh/known_hosts ssh://util@code.example.com/srv/codesync"
+    )]
+    Push {
+        #[command(flatten)]
+        library: LibraryOption,
+        /// ssh://user@host[:port]/path
+        #[arg(value_name = "URL")]
+        url: String,
+        /// A ring; repeat for more [default: all that have a release]
+        #[arg(long, value_name = "NAME")]
+        ring: Vec<String>,
+        /// The publisher's private SSH key
+        #[arg(long, env = "CODESYNC_IDENTITY", value_name = "FILE")]
+        identity: Option<PathBuf>,
+        /// The server's pinned host key
+        #[arg(long, env = "CODESYNC_KNOWN_HOSTS", value_name = "FILE")]
+        known_hosts: Option<PathBuf>,
+        /// The folder of the private keys: only to sign a newer timestamp where the server has
+        /// refreshed its own
+        #[arg(long, env = "CODESYNC_KEYS", value_name = "DIR")]
+        keys: Option<PathBuf>,
+        #[command(flatten)]
+        passphrase: PassphraseOption,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take in releases on stdin and stdout; started by sshd for publishers
+    #[command(after_help = "Example, as a forced command: see docs/server.md")]
+    Receive {
+        #[command(flatten)]
+        library: LibraryOption,
+    },
     /// Hand the library out on stdin and stdout; started by sshd
     #[command(after_help = "Example, as a forced command: see docs/server.md")]
     Serve {

@@ -4,6 +4,7 @@ mod cli;
 mod diff;
 mod mirror;
 mod report;
+mod upkeep;
 
 use std::{io::Write, process::ExitCode};
 
@@ -12,11 +13,11 @@ use codesync::{
     Error, Kind, Result,
     library::Library,
     publish::{self, Lifetimes},
-    serve,
-    sign::Keys,
+    receive, serve,
+    sign::{Keys, Passphrase},
 };
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, RootCommand};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -38,15 +39,15 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     let now = chrono::Utc::now();
     match command {
-        Command::Init { library, keys, rings, root_keys, root_threshold, json } => {
-            let keys = Keys::new(&keys.keys);
+        Command::Init { library, keys, rings, root_keys, root_threshold, encrypt, json } => {
+            let keys = keys.open().encrypting(&encrypt);
             let rings = if rings.is_empty() { vec!["stable".to_owned()] } else { rings };
             publish::init(&library.library, &keys, &rings, (root_keys, root_threshold), now)?;
             report::init(&library.library, &keys, &rings, json)
         }
         Command::Publish { library, keys, tree, ring, note, json } => {
             let library = Library::open(&library.library)?;
-            let keys = Keys::new(&keys.keys);
+            let keys = keys.open();
             let began = std::time::Instant::now();
             let done =
                 publish::publish(&library, &keys, &tree, &ring, &note, Lifetimes::default(), now)?;
@@ -54,7 +55,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Promote { library, keys, from, to, json } => {
             let library = Library::open(&library.library)?;
-            let keys = Keys::new(&keys.keys);
+            let keys = keys.open();
             let began = std::time::Instant::now();
             let rings = (from.as_str(), to.as_str());
             let done = publish::promote(&library, &keys, rings, Lifetimes::default(), now)?;
@@ -62,14 +63,14 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Rollback { library, keys, ring, to, json } => {
             let library = Library::open(&library.library)?;
-            let keys = Keys::new(&keys.keys);
+            let keys = keys.open();
             let began = std::time::Instant::now();
             let done = publish::rollback(&library, &keys, &ring, to, Lifetimes::default(), now)?;
             report::published(&done, began.elapsed(), json)
         }
         Command::Refresh { library, keys, ring, expires_in, json } => {
             let library = Library::open(&library.library)?;
-            let keys = Keys::new(&keys.keys);
+            let keys = keys.open();
             let mut lifetimes = Lifetimes::default();
             if let Some(days) = expires_in {
                 lifetimes.timestamp = days;
@@ -88,10 +89,11 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Rotate { library, keys, role, json } => {
             let library = Library::open(&library.library)?;
-            let keys = Keys::new(&keys.keys);
-            let version = publish::rotate(&library, &keys, role, Lifetimes::default(), now)?;
-            report::rotated(&keys, role, version, json)
+            let keys = keys.open();
+            let done = publish::rotate(&library, &keys, role, Lifetimes::default(), now)?;
+            report::rotated(&keys, Some(role), done, json)
         }
+        Command::Root(command) => root(command, now),
         Command::Log { library, ring, limit, json } => {
             report::log(&Library::open(&library.library)?, &ring, limit, json)
         }
@@ -102,11 +104,61 @@ fn run(command: Command) -> Result<()> {
             diff::diff(&Library::open(&library.library)?, &ring, (from, to), names, json)
         }
         Command::Mirror(options) => mirror::mirror(&options, now),
+        Command::Doctor { library, keys, json } => {
+            let keys = keys.as_deref().map(Keys::new);
+            upkeep::doctor(&Library::open(&library.library)?, keys.as_ref(), now, json)
+        }
+        Command::Gc { library, keep, dry_run, json } => {
+            upkeep::gc(&Library::open(&library.library)?, keep, dry_run, json)
+        }
+        Command::Push { library, url, ring, identity, known_hosts, keys, passphrase, json } => {
+            let file = passphrase.passphrase_file;
+            let keys = keys.map(|keys| Keys::new(&keys).with_passphrase(file.as_deref()));
+            let way = upkeep::Way { url, identity, known_hosts, keys };
+            upkeep::push(&Library::open(&library.library)?, &way, &ring, json)
+        }
+        Command::Receive { library } => {
+            let (mut reader, mut writer) = stdio()?;
+            receive::receive(&library.library, &mut reader, &mut writer, now)
+        }
         Command::Serve { library } => serve_stdio(&Library::open(&library.library)?),
     }
 }
 
+fn root(command: RootCommand, now: chrono::DateTime<chrono::Utc>) -> Result<()> {
+    let lifetimes = Lifetimes::default();
+    match command {
+        RootCommand::Renew { library, keys, json } => {
+            let (library, keys) = (Library::open(&library.library)?, keys.open());
+            let done = publish::rotate(&library, &keys, None, lifetimes, now)?;
+            report::rotated(&keys, None, done, json)
+        }
+        RootCommand::Export { keys, file } => {
+            let version = publish::root::export(&keys.open(), &file)?;
+            report::exported(version, &file)
+        }
+        RootCommand::Sign { key, passphrase, file } => {
+            let passphrase = Passphrase::new(passphrase.passphrase_file.as_deref());
+            let (out, signed) = publish::root::sign(&key, &passphrase, &file)?;
+            report::signed(&out, &signed)
+        }
+        RootCommand::Import { library, keys, signatures, json } => {
+            let (library, keys) = (Library::open(&library.library)?, keys.open());
+            let done = publish::root::import(&library, &keys, &signatures, lifetimes, now)?;
+            report::rotated(&keys, None, done, json)
+        }
+    }
+}
+
 fn serve_stdio(library: &Library) -> Result<()> {
+    let (mut reader, mut writer) = stdio()?;
+    serve::serve(library, &mut reader, &mut writer)
+}
+
+type End = serve::Pipe<std::fs::File>;
+
+/// Stdin and stdout, with a limit on silence.
+fn stdio() -> Result<(End, End)> {
     let ends = |error: std::io::Error| {
         Error::new(Kind::Io, format!("stdin and stdout cannot be used: {error}"))
     };
@@ -114,7 +166,7 @@ fn serve_stdio(library: &Library) -> Result<()> {
     let clone = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(std::fs::File::from);
     let stdin = clone(std::os::fd::AsFd::as_fd(&std::io::stdin())).map_err(ends)?;
     let stdout = clone(std::os::fd::AsFd::as_fd(&std::io::stdout())).map_err(ends)?;
-    let mut reader = serve::Pipe::new(stdin, serve::SILENCE).map_err(ends)?;
-    let mut writer = serve::Pipe::new(stdout, serve::SILENCE).map_err(ends)?;
-    serve::serve(library, &mut reader, &mut writer)
+    let reader = serve::Pipe::new(stdin, serve::SILENCE).map_err(ends)?;
+    let writer = serve::Pipe::new(stdout, serve::SILENCE).map_err(ends)?;
+    Ok((reader, writer))
 }

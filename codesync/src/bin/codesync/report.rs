@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use codesync::{
     Error, Kind, Result,
     library::{Library, Published},
-    publish::Report,
+    publish::{Report, Rotation},
     sign::{Keys, Role},
     trust::Versions,
 };
@@ -53,7 +53,7 @@ pub fn published(done: &Report, took: Duration, json: bool) -> Result<()> {
             .map_err(|error| Error::new(Kind::Io, format!("cannot print: {error}")))?;
         return print_json(&value);
     }
-    if done.changed == 0 {
+    if done.changed == 0 && done.bytes == 0 {
         return print(&format!(
             "Nothing has changed: release {} of ring {} stands. Its timestamp was signed anew.\n",
             done.release, done.ring
@@ -91,16 +91,51 @@ pub fn refreshed(done: &[(String, Versions)], until: DateTime<Utc>, json: bool) 
     Ok(())
 }
 
-/// After `rotate`.
-pub fn rotated(keys: &Keys, role: Role, version: u64, json: bool) -> Result<()> {
+/// After `rotate`, `root renew` and `root import`.
+pub fn rotated(keys: &Keys, role: Option<Role>, done: Rotation, json: bool) -> Result<()> {
+    let Rotation { version, lacking } = done;
     if json {
-        return print_json(&json!({"role": role.to_string(), "root": version}));
+        let role = role.map(|role| role.to_string());
+        return print_json(&json!({"role": role, "root": version, "lacking": lacking}));
     }
+    let folder = keys.folder().display();
+    if lacking > 0 {
+        return print(&format!(
+            "Root {version} waits: it lacks {lacking} signatures of root keys. Next:\n\
+             codesync root export root-{version}.json, then on the machine of each key\n\
+             codesync root sign --key KEY root-{version}.json, then here\n\
+             codesync root import root-{version}.json.*.sig\n"
+        ));
+    }
+    match role {
+        Some(role) => print(&format!(
+            "Root {version} names new keys for {role}. They are in {folder}; the former ones are beside them as *.before-{version}.pem.\n\
+             Machines follow at their next sync. Copy the new keys to where the former ones were kept.\n"
+        )),
+        None => {
+            print(&format!("Root {version} is in force. Machines follow at their next sync.\n"))
+        }
+    }
+}
+
+/// After `root export`.
+pub fn exported(version: u64, file: &Path) -> Result<()> {
+    print(&format!("Root {version}, as it must be signed, is in {}.\n", file.display()))
+}
+
+/// After `root sign`.
+pub fn signed(out: &Path, root: &Value) -> Result<()> {
+    let word = |value: &Value| plain(value.as_str().unwrap_or_default());
     print(&format!(
-        "Root {version} names new keys for {role}. They are in {}; the former ones are beside them as *.before-{version}.pem.\n\
-         Machines follow at their next sync. Copy the new keys to where the former ones were kept.\n",
-        keys.folder().display()
-    ))
+        "Signed root {}, which expires on {}. It names\n",
+        root["version"],
+        word(&root["expires"])
+    ))?;
+    for (role, keys) in root["roles"].as_object().into_iter().flatten() {
+        let ids: Vec<String> = keys["keyids"].as_array().into_iter().flatten().map(word).collect();
+        print(&format!("  {:<10} {} of {}\n", plain(role), keys["threshold"], ids.join(", ")))?;
+    }
+    print(&format!("Compare this with what was announced, then bring {} back.\n", out.display()))
 }
 
 /// `log`.

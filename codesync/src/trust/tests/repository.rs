@@ -61,7 +61,7 @@ impl Repo {
 
     pub(super) fn key(&mut self) -> Key {
         self.made += 1;
-        Key::create(&self.folder.path().join(format!("{}.pem", self.made))).unwrap()
+        Key::create(&self.folder.path().join(format!("{}.pem", self.made)), None).unwrap()
     }
 
     /// A new key in place of all that `role` had.

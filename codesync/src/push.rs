@@ -1,0 +1,415 @@
+//! `codesync push`: brings the newest releases of a library on this machine to a server.
+//!
+//! Reads the library; private keys stay out of it. Sends what the server says that it lacks, and
+//! only what belongs to the releases that are pushed.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs,
+    io::{Read, Seek, SeekFrom, Write},
+    path::PathBuf,
+};
+
+use chrono::{DateTime, Utc};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    Error, Kind, Result,
+    library::Library,
+    manifest::{Manifest, sha256},
+    name, publish,
+    sign::Keys,
+    source::Remote,
+    trust::Versions,
+    upload::{ANSWER_MAX, Bundles, Committed, Contents, Op, PIPELINE, Request, State},
+    wire::{FileHead, PIECE, Tag, VERSION},
+};
+
+/// Rounds of asking for contents; each names up to 10,000.
+const ROUNDS_MAX: usize = 1000;
+
+/// What a push did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Each ring: the server's newest release before and now.
+    pub rings: Vec<crate::upload::Step>,
+    /// Files whose bytes were sent.
+    pub files: u64,
+    /// Bytes of files that an earlier push had sent already.
+    pub resumed: u64,
+    /// Bytes written to the connection.
+    pub bytes_sent: u64,
+    /// Bytes read from the connection.
+    pub bytes_received: u64,
+    /// On the first push to an empty library: the SHA-256 of the root that the server now trusts.
+    pub trusted_root: Option<String>,
+    /// Ids of that root's keys.
+    pub trusted_keys: Vec<String>,
+}
+
+/// Told how many of how many bytes were sent.
+pub type Progress<'a> = dyn Fn(u64, u64) + 'a;
+
+/// Pushes `rings` (all with a release, if empty) of `library` to the `codesync receive` at
+/// `remote`.
+///
+/// With `keys`, timestamp and snapshot are signed anew where the server's own `codesync refresh`
+/// is ahead; without them that is refused.
+pub fn push<S: Read + Write>(
+    library: &Library,
+    remote: &mut Remote<S>,
+    rings: &[String],
+    keys: Option<&Keys>,
+    now: DateTime<Utc>,
+    progress: &Progress<'_>,
+) -> Result<Report> {
+    // No publication changes what is being sent.
+    let _lock = publish::lock(library)?;
+    let mut own = chosen(library, rings)?;
+    let mut link =
+        Link { remote, unanswered: 0, sent: 0, total: 0, files: 0, resumed: 0, progress };
+    let names: Vec<String> = own.keys().cloned().collect();
+    let theirs: State = link.ask(&Op::Begin { rings: names.clone() })?;
+    for (ring, versions) in &mut own {
+        let held = theirs.rings.get(ring).copied().unwrap_or_default().into();
+        *versions = catch_up(library, ring, *versions, held, keys, now)?;
+    }
+    // Everything is offered before anything is sent: a refusal costs no upload.
+    let mut bundles = Vec::new();
+    for (ring, versions) in &own {
+        let held: Versions = theirs.rings.get(ring).copied().unwrap_or_default().into();
+        let lacking = link.offer(library, ring, *versions, held)?;
+        bundles.push((ring, targets(library, ring, versions.targets)?, lacking));
+    }
+    let mut uploads = Uploads::default();
+    for (ring, known, lacking) in bundles {
+        for bundle in lacking.bundles {
+            let hash = bundle.name.split('.').next().unwrap_or_default().to_owned();
+            let length = known.get(&bundle.name).copied().ok_or_else(unasked)?;
+            let path = library.ring(ring)?.join("targets").join(&bundle.name);
+            uploads.add(hash, path, length, bundle.have);
+        }
+    }
+    link.put_all(&mut uploads)?;
+    for (ring, versions) in &own {
+        contents(&mut link, library, ring, versions.targets, &mut uploads)?;
+    }
+    let done: Committed = link.ask(&Op::Commit)?;
+    let Link { files, resumed, .. } = link;
+    let traffic = crate::source::Source::traffic(remote);
+    let (trusted_root, trusted_keys) = match (&theirs.root, names.first()) {
+        (None, Some(ring)) => first_root(library, ring)?,
+        _ => (None, Vec::new()),
+    };
+    Ok(Report {
+        rings: done.rings,
+        files,
+        resumed,
+        bytes_sent: traffic.sent,
+        bytes_received: traffic.received,
+        trusted_root,
+        trusted_keys,
+    })
+}
+
+/// The rings to push, with the versions that are newest here.
+fn chosen(library: &Library, rings: &[String]) -> Result<BTreeMap<String, Versions>> {
+    let all = if rings.is_empty() { library.rings()? } else { rings.to_vec() };
+    let mut chosen = BTreeMap::new();
+    for ring in all {
+        let versions = library.versions(&ring)?;
+        if versions.targets > 0 {
+            chosen.insert(ring, versions);
+        } else if !rings.is_empty() {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("ring {ring} has no release to push; publish one first"),
+            ));
+        }
+    }
+    if chosen.is_empty() {
+        let what = format!("no ring of {} has a release to push", library.folder().display());
+        return Err(Error::new(Kind::Usage, what));
+    }
+    Ok(chosen)
+}
+
+/// Compares versions before anything is sent. A server that signs its own timestamps may be ahead
+/// in those.
+fn catch_up(
+    library: &Library,
+    ring: &str,
+    own: Versions,
+    theirs: Versions,
+    keys: Option<&Keys>,
+    now: DateTime<Utc>,
+) -> Result<Versions> {
+    for (what, here, there) in
+        [("release", own.targets, theirs.targets), ("root", own.root, theirs.root)]
+    {
+        if there > here {
+            return Err(Error::refused(format!(
+                "ring {ring}: the server has {what} {there}, this library {what} {here}; versions never go back: publish from a copy of the server's library"
+            )));
+        }
+    }
+    let same = Versions { root: own.root, ..theirs } == own;
+    if same || (own.timestamp > theirs.timestamp && own.snapshot >= theirs.snapshot) {
+        return Ok(own);
+    }
+    let Some(keys) = keys else {
+        return Err(Error::refused(format!(
+            "ring {ring}: the server's timestamp is version {}, this library's {}: it was refreshed there; push with --keys, so that a newer one can be signed",
+            theirs.timestamp, own.timestamp
+        )));
+    };
+    publish::raise(library, keys, ring, theirs, now)
+}
+
+/// The files in `targets/` of a release, with their signed lengths.
+fn targets(library: &Library, ring: &str, release: u64) -> Result<HashMap<String, u64>> {
+    let published = library.published(ring, release)?.ok_or_else(|| missing(ring, release))?;
+    let mut files = HashMap::new();
+    for (name, target) in published.signed["targets"].as_object().into_iter().flatten() {
+        let hash = target["hashes"]["sha256"].as_str().unwrap_or_default();
+        let file = format!("{hash}.{name}");
+        if let (Some(length), true) = (target["length"].as_u64(), name::is_target_file(&file)) {
+            files.insert(file, length);
+        }
+    }
+    Ok(files)
+}
+
+fn missing(ring: &str, release: u64) -> Error {
+    Error::new(
+        Kind::Io,
+        format!("{release}.targets.json of ring {ring} is missing here; run codesync doctor"),
+    )
+}
+
+fn unasked() -> Error {
+    Error::refused("the server asked for something that does not belong to what is pushed")
+}
+
+/// Sends what the server lacks of the contents, in as many rounds as it takes.
+fn contents<S: Read + Write>(
+    link: &mut Link<'_, S>,
+    library: &Library,
+    ring: &str,
+    release: u64,
+    uploads: &mut Uploads,
+) -> Result<()> {
+    let mut manifest: Option<(Manifest, String)> = None;
+    for _ in 0..ROUNDS_MAX {
+        let lacking: Contents = link.ask(&Op::Contents { ring: ring.to_owned() })?;
+        if lacking.contents.is_empty() {
+            return Ok(());
+        }
+        let (manifest, own) = match &manifest {
+            Some((manifest, own)) => (manifest, own),
+            None => {
+                let published =
+                    library.published(ring, release)?.ok_or_else(|| missing(ring, release))?;
+                let read = library.manifest(ring, &published)?;
+                let own = hex::encode(sha256(read.text().as_bytes()));
+                let (read, own) = manifest.insert((read, own));
+                (&*read, &*own)
+            }
+        };
+        let sizes: HashMap<String, u64> =
+            manifest.files().iter().map(|file| (hex::encode(file.sha256), file.size)).collect();
+        for content in lacking.contents {
+            let path = if content.sha256 == *own {
+                library.ring(ring)?.join("targets").join(format!("{own}.manifest"))
+            } else if sizes.get(&content.sha256) == Some(&content.length) {
+                let mut hash = [0; 32];
+                hex::decode_to_slice(&content.sha256, &mut hash).map_err(|_| unasked())?;
+                library.object(&hash)
+            } else {
+                return Err(unasked());
+            };
+            uploads.add(content.sha256, path, content.length, content.have);
+        }
+        link.put_all(uploads)?;
+    }
+    Err(Error::refused("the server asks for the same contents again and again"))
+}
+
+fn first_root(library: &Library, ring: &str) -> Result<(Option<String>, Vec<String>)> {
+    let bytes = library.metadata(ring, "1.root.json")?.unwrap_or_default();
+    let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let ids = json["signed"]["roles"]["root"]["keyids"].as_array().cloned().unwrap_or_default();
+    let ids = ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect();
+    Ok((Some(hex::encode(sha256(&bytes))), ids))
+}
+
+/// What is to be sent next; nothing is sent twice.
+#[derive(Default)]
+struct Uploads {
+    waiting: Vec<Upload>,
+    known: HashSet<String>,
+}
+
+struct Upload {
+    hash: String,
+    path: PathBuf,
+    length: u64,
+    offset: u64,
+}
+
+impl Uploads {
+    fn add(&mut self, hash: String, path: PathBuf, length: u64, offset: u64) {
+        if self.known.insert(hash.clone()) {
+            self.waiting.push(Upload { hash, path, length, offset: offset.min(length) });
+        }
+    }
+}
+
+/// The connection, and what was sent over it.
+struct Link<'a, S> {
+    remote: &'a mut Remote<S>,
+    unanswered: usize,
+    sent: u64,
+    total: u64,
+    files: u64,
+    resumed: u64,
+    progress: &'a Progress<'a>,
+}
+
+impl<S: Read + Write> Link<'_, S> {
+    fn request(&mut self, op: &Op) -> Result<()> {
+        let request = serde_json::to_vec(&Request { v: VERSION, op: op.clone() })
+            .map_err(|error| Error::new(Kind::Io, format!("cannot write a request: {error}")))?;
+        self.send(Tag::Request, &request)
+    }
+
+    /// Sends a frame. When that fails, the server's own words say why better than the pipe does.
+    fn send(&mut self, tag: Tag, payload: &[u8]) -> Result<()> {
+        self.remote.send(tag, payload).map_err(|error| {
+            for _ in 0..=PIPELINE {
+                match self.remote.frame() {
+                    Ok(Tag::Error) => return self.remote.failure(),
+                    Ok(_) => {}
+                    Err(_) => break,
+                }
+            }
+            error
+        })
+    }
+
+    /// The answer to the last request.
+    fn ask<T: DeserializeOwned>(&mut self, op: &Op) -> Result<T> {
+        self.request(op)?;
+        self.answer()
+    }
+
+    fn answer<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let odd = |what: &str| Error::refused(format!("the server's answer is odd: {what}"));
+        self.expect(Tag::File)?;
+        let head: FileHead =
+            serde_json::from_slice(self.remote.payload()).map_err(|_| odd("its head"))?;
+        if head.length > ANSWER_MAX {
+            return Err(odd("it is too long"));
+        }
+        let mut bytes = Vec::new();
+        self.remote.body(head.length, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        self.expect(Tag::End)?;
+        serde_json::from_slice(&bytes).map_err(|error| odd(&error.to_string()))
+    }
+
+    fn expect(&mut self, tag: Tag) -> Result<()> {
+        loop {
+            match self.remote.frame()? {
+                Tag::Work => {}
+                Tag::Error => return Err(self.remote.failure()),
+                found if found == tag => return Ok(()),
+                found => {
+                    let what = format!("the server sent {found:?} where {tag:?} was due");
+                    return Err(Error::refused(what));
+                }
+            }
+        }
+    }
+
+    fn offer(
+        &mut self,
+        library: &Library,
+        ring: &str,
+        own: Versions,
+        theirs: Versions,
+    ) -> Result<Bundles> {
+        let mut names: Vec<String> =
+            (theirs.root + 1..=own.root).map(|version| format!("{version}.root.json")).collect();
+        names.push("timestamp.json".into());
+        names.push(format!("{}.snapshot.json", own.snapshot));
+        names.push(format!("{}.targets.json", own.targets));
+        let mut files = Vec::new();
+        for name in names {
+            let bytes = library.metadata(ring, &name)?.ok_or_else(|| {
+                let what = format!("{name} of ring {ring} is missing here; run codesync doctor");
+                Error::new(Kind::Io, what)
+            })?;
+            files.push((FileHead { name, length: bytes.len() as u64 }, bytes));
+        }
+        let heads = files.iter().map(|(head, _)| head.clone()).collect();
+        self.request(&Op::Offer { ring: ring.to_owned(), files: heads })?;
+        for (_, bytes) in &files {
+            for piece in bytes.chunks(PIECE) {
+                self.send(Tag::Data, piece)?;
+            }
+        }
+        self.answer()
+    }
+
+    /// Sends what waits, with many puts under way at once.
+    fn put_all(&mut self, uploads: &mut Uploads) -> Result<()> {
+        self.total += uploads.waiting.iter().map(|one| one.length - one.offset).sum::<u64>();
+        for upload in uploads.waiting.drain(..) {
+            self.put(&upload)?;
+        }
+        while self.unanswered > 0 {
+            self.expect(Tag::End)?;
+            self.unanswered -= 1;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, upload: &Upload) -> Result<()> {
+        let Upload { hash, path, length, offset } = upload;
+        let fail = |error: std::io::Error| Error::io("read", path, &error);
+        let mut file = fs::File::open(path).map_err(fail)?;
+        if file.metadata().map_err(fail)?.len() != *length {
+            return Err(Error::new(
+                Kind::Io,
+                format!(
+                    "{} is damaged: its length is not the signed one; run codesync doctor",
+                    path.display()
+                ),
+            ));
+        }
+        file.seek(SeekFrom::Start(*offset)).map_err(fail)?;
+        self.request(&Op::Put { sha256: hash.clone(), length: *length, offset: *offset })?;
+        let mut piece = vec![0; PIECE];
+        let mut left = length - offset;
+        while left > 0 {
+            let want = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+            file.read_exact(&mut piece[..want]).map_err(fail)?;
+            self.send(Tag::Data, &piece[..want])?;
+            left -= want as u64;
+            self.sent += want as u64;
+            (self.progress)(self.sent, self.total);
+        }
+        self.files += 1;
+        self.resumed += offset;
+        self.unanswered += 1;
+        if self.unanswered > PIPELINE {
+            self.expect(Tag::End)?;
+            self.unanswered -= 1;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! Pushing to a real sshd behind `codesync-shell`, and looking after what was pushed.
+
+mod crash;
+mod cut;
+mod keys;
+mod setting;
+mod upkeep;
+mod way;
