@@ -1,7 +1,8 @@
 //! The file: opened, made, or set aside when it cannot be read.
 
 use std::{
-    fs,
+    fs::{self, OpenOptions},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -32,6 +33,14 @@ CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WIT
 PRAGMA user_version = 1;";
 
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    // Reasons and names of jobs are nobody else's business; SQLite gives its side files the same
+    // mode. If this fails, so does opening, which says why.
+    let _ = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
+    if let Ok(there) = fs::metadata(path)
+        && there.permissions().mode() & 0o137 != 0
+    {
+        let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o640));
+    }
     let db = Connection::open(path)?;
     db.busy_timeout(Duration::from_secs(20))?;
     // The write-ahead log stays for the next process: emptying it at each end costs five syncs.
