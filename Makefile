@@ -1,7 +1,7 @@
 # The commands of this repository. `make` alone lists them.
 SHELL = /bin/sh
 .DEFAULT_GOAL = help
-.PHONY: help build demo test bench lint fmt doc clean tools
+.PHONY: help build demo test bench lint fmt doc clean tools testtools
 
 CARGO = cargo
 # Words for the benchmark, for example: make bench BENCH='--quick --json bench.json'
@@ -13,13 +13,16 @@ help: ## list these commands
 tools: ## install what build and tests need (as root), or say what is missing
 	@tests/install-tools
 
+testtools:
+	@tests/install-tools test
+
 build: ## build every program into target/debug
 	$(CARGO) build --workspace --locked
 
 demo: tools build ## show the main job in ./demo: publish, sync, run, change, tamper
 	@tests/demo.sh
 
-test: tools build lint ## install what tests need, build, lint, run every test
+test: testtools build lint ## install what tests need, build, lint, run every test
 	@tests/run-tests
 
 bench: ## measure speed and bytes against rsync; words in BENCH='...'
