@@ -193,13 +193,16 @@ pub async fn supervise(
     family.main_ended();
 
     // Whatever the job left behind: asked first, then ended; the pipes are drained meanwhile.
-    let left = family.members().len();
-    if left > 0 {
+    let found = family.members().len();
+    if found > 0 {
         family.signal(Signal::SIGTERM);
     }
+    // A run that was told to end may still be ending with its main process: only what ignores
+    // the request was left behind.
+    let mut left = if matches!(stage, Stage::Running) { found } else { 0 };
     let swept = Instant::now();
     let grace = limits.kill_after.min(LEFTOVER_GRACE);
-    let mut gone: Option<Instant> = (left == 0).then(Instant::now);
+    let mut gone: Option<Instant> = (found == 0).then(Instant::now);
     while (out.is_some() || err.is_some() || gone.is_none())
         && gone.is_none_or(|at| at.elapsed() < DRAIN)
     {
@@ -213,9 +216,11 @@ pub async fn supervise(
             _ = tick.tick() => {}
         }
         if gone.is_none() {
-            if family.members().is_empty() {
+            let living = family.members().len();
+            if living == 0 {
                 gone = Some(Instant::now());
             } else if swept.elapsed() >= grace {
+                left = left.max(living);
                 family.signal(Signal::SIGKILL);
             }
             // Something that cannot be ended (uninterruptible sleep) must not hold the tier.
