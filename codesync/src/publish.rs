@@ -1,25 +1,30 @@
 //! Making releases: scan, store, bundle, sign, and only then let them be seen.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Error, Kind, Result, bundle, disk,
+    Error, Kind, Result, disk,
     library::{Library, Published},
-    manifest::{Manifest, sha256},
+    manifest::Manifest,
     name,
     sign::{Key, Keys, Role, envelope},
-    trust::Versions,
 };
 
+mod bundles;
 pub(crate) mod export;
+mod online;
 mod rotate;
 mod scan;
 
 pub mod root;
+use bundles::store_targets;
+pub use online::refresh;
+use online::sign_online;
+pub(crate) use online::{lock, raise};
 pub use rotate::{Rotation, rotate};
 pub use scan::scan;
 
@@ -309,212 +314,9 @@ fn ending(release: &Published, now: DateTime<Utc>) -> bool {
         .is_ok_and(|time| time.to_utc() < now + chrono::TimeDelta::days(30))
 }
 
-/// Signs snapshot and timestamp of `ring` anew, so that they do not expire.
-pub fn refresh(
-    library: &Library,
-    keys: &Keys,
-    ring: &str,
-    lifetimes: Lifetimes,
-    now: DateTime<Utc>,
-) -> Result<Versions> {
-    let _lock = lock(library)?;
-    let versions = library.versions(ring)?;
-    if versions.targets == 0 {
-        return Err(Error::new(
-            Kind::Usage,
-            format!("ring {ring} has no release yet; publish one first"),
-        ));
-    }
-    sign_online(library, keys, ring, versions, versions.targets, lifetimes, now)
-}
-
-/// The lock under which a library is changed.
-pub(crate) fn lock(library: &Library) -> Result<fs::File> {
-    disk::lock(&library.folder().join(".lock"), Duration::from_secs(10), "another publication")
-}
-
-/// Signs snapshot and timestamp of `ring` with versions above those of `floor`, which a server's
-/// own `codesync refresh` has reached. Call under the lock.
-pub(crate) fn raise(
-    library: &Library,
-    keys: &Keys,
-    ring: &str,
-    floor: Versions,
-    now: DateTime<Utc>,
-) -> Result<Versions> {
-    let own = library.versions(ring)?;
-    let above = Versions {
-        timestamp: own.timestamp.max(floor.timestamp),
-        snapshot: own.snapshot.max(floor.snapshot),
-        ..own
-    };
-    sign_online(library, keys, ring, above, own.targets, Lifetimes::default(), now)
-}
-
-fn sign_online(
-    library: &Library,
-    keys: &Keys,
-    ring: &str,
-    old: Versions,
-    release: u64,
-    lifetimes: Lifetimes,
-    now: DateTime<Utc>,
-) -> Result<Versions> {
-    let folder = library.ring(ring)?;
-    let snapshot_key = keys.role(Role::Snapshot)?;
-    let timestamp_key = keys.role(Role::Timestamp)?;
-    rotate::check_authorized(library, ring, Role::Snapshot, &snapshot_key)?;
-    rotate::check_authorized(library, ring, Role::Timestamp, &timestamp_key)?;
-    // A version that was written before a crash, but never named by a timestamp, is overwritten.
-    let new = Versions {
-        timestamp: old.timestamp + 1,
-        snapshot: old.snapshot + 1,
-        targets: release,
-        ..old
-    };
-    let snapshot = envelope(
-        &json!({
-            "_type": "snapshot", "spec_version": "1.0.0", "version": new.snapshot,
-            "expires": after(now, lifetimes.snapshot), "ring": ring,
-            "meta": {"targets.json": {"version": release}},
-        }),
-        &[&snapshot_key],
-    )?;
-    disk::replace(&folder.join(format!("{}.snapshot.json", new.snapshot)), &snapshot, 0o644)?;
-    let timestamp = envelope(
-        &json!({
-            "_type": "timestamp", "spec_version": "1.0.0", "version": new.timestamp,
-            "expires": after(now, lifetimes.timestamp), "ring": ring,
-            "meta": {"snapshot.json": {
-                "version": new.snapshot,
-                "length": snapshot.len(),
-                "hashes": {"sha256": hex::encode(sha256(&snapshot))},
-            }},
-        }),
-        &[&timestamp_key],
-    )?;
-    disk::replace(&folder.join("timestamp.json"), &timestamp, 0o644)?;
-    // Old snapshots are of no use to anybody but a client in the middle of a refresh.
-    if let Some(gone) = new.snapshot.checked_sub(10) {
-        let _ = fs::remove_file(folder.join(format!("{gone}.snapshot.json")));
-    }
-    Ok(new)
-}
-
 fn root_expires(library: &Library, ring: &str) -> Result<String> {
     let file = format!("{}.root.json", library.root_version(ring)?);
     let bytes = library.metadata(ring, &file)?.unwrap_or_default();
     let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     Ok(json["signed"]["expires"].as_str().unwrap_or_default().to_owned())
-}
-
-/// Writes manifest and bundles of `release`; returns `targets` of its metadata, and the bytes of
-/// what a client of the release before fetches.
-fn store_targets(
-    library: &Library,
-    ring: &str,
-    release: u64,
-    manifest: &Manifest,
-    former: Option<&Published>,
-) -> Result<(Map<String, Value>, u64)> {
-    let folder = library.ring(ring)?.join("targets");
-    let mut targets = Map::new();
-    let mut put = |name: String, bytes: &[u8]| -> Result<u64> {
-        let hash = hex::encode(sha256(bytes));
-        disk::replace(&folder.join(format!("{hash}.{name}")), bytes, 0o644)?;
-        targets.insert(name, json!({"length": bytes.len(), "hashes": {"sha256": hash}}));
-        Ok(bytes.len() as u64)
-    };
-    put("manifest".into(), manifest.text().as_bytes())?;
-
-    // A patch from the release that has the full bundle keeps that bundle in use, however old it
-    // is: making a new one takes a hundred times as long as a patch.
-    let full = former.and_then(full_of);
-    let oldest = release.saturating_sub(PATCHES).max(1);
-    let mut basis = BTreeMap::new();
-    for number in full.iter().map(|full| full.0).chain(oldest..release) {
-        if let Some(published) = library.published(ring, number)?
-            && library.has_manifest(ring, &published)?
-        {
-            basis.insert(number, library.manifest(ring, &published)?);
-        }
-    }
-    let patches = patches(library, release, manifest, &basis)?;
-    let mut bytes = 0;
-    for (from, patch) in &patches {
-        bytes = put(format!("{from}-{release}.patch.zst"), patch)?;
-    }
-
-    let older = full.filter(|(number, _, target)| {
-        let length = target["length"].as_u64().unwrap_or(0);
-        patches.get(number).is_some_and(|patch| patch.len() as u64 * 4 <= length)
-    });
-    match older {
-        Some((_, name, target)) => {
-            targets.insert(name, target);
-        }
-        None => {
-            let full = bundle_of((0, &Manifest::default()), (release, manifest), library)?;
-            let length = put(format!("{release}.full.zst"), &full)?;
-            if former.is_none() {
-                bytes = length;
-            }
-        }
-    }
-    Ok((targets, bytes))
-}
-
-/// The full bundle that `published` lists: its release, name and target.
-fn full_of(published: &Published) -> Option<(u64, String, Value)> {
-    let targets = published.signed["targets"].as_object()?;
-    let (name, target) = targets.iter().find(|(name, _)| name.ends_with(".full.zst"))?;
-    let number = name.strip_suffix(".full.zst")?.parse().ok()?;
-    Some((number, name.clone(), target.clone()))
-}
-
-/// One patch from each of `basis`, made on all cores.
-fn patches(
-    library: &Library,
-    release: u64,
-    manifest: &Manifest,
-    basis: &BTreeMap<u64, Manifest>,
-) -> Result<BTreeMap<u64, Vec<u8>>> {
-    let queue = std::sync::Mutex::new(basis.iter());
-    let worker = || -> Result<Vec<(u64, Vec<u8>)>> {
-        let mut done = Vec::new();
-        loop {
-            let next = match queue.lock() {
-                Ok(mut queue) => queue.next(),
-                Err(_) => None,
-            };
-            let Some((&number, old)) = next else { return Ok(done) };
-            done.push((number, bundle_of((number, old), (release, manifest), library)?));
-        }
-    };
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
-        let mut patches = BTreeMap::new();
-        for thread in threads {
-            let made = thread
-                .join()
-                .map_err(|_| Error::new(Kind::Io, "making a patch failed unexpectedly"))?;
-            patches.extend(made?);
-        }
-        Ok(patches)
-    })
-}
-
-fn bundle_of(old: (u64, &Manifest), new: (u64, &Manifest), library: &Library) -> Result<Vec<u8>> {
-    let carried: u64 = new.1.carried(old.1).iter().map(|file| file.size).sum();
-    // Level 19 for what people change in a day; long-distance matching at level 3 beats it on
-    // large binaries and is much quicker (docs/performance.md).
-    let level = match carried {
-        0..=0x0400_0000 => 19,
-        0x0400_0001..=0x1000_0000 => 12,
-        _ => 3,
-    };
-    let mut bytes = Vec::new();
-    bundle::encode(old, new, &|file| library.content(file), level, &mut bytes)?;
-    Ok(bytes)
 }
