@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, Kind, Result, disk,
     fetch::Downloads,
-    manifest::{Manifest, sha256},
+    manifest::Manifest,
     name,
     source::{self, Access, Address, Source},
     stage::Stage,
@@ -214,7 +214,7 @@ pub fn sync(
         }
     }
     if let Some(release) = &previous {
-        report.files_total = release.manifest().map_or(0, |m| m.files().len() as u64);
+        report.files_total = release.manifest().map_or(0, |m| m.len() as u64);
     }
     report.reason = joined(&reasons);
     report.seconds = began.elapsed().as_secs_f64();
@@ -274,12 +274,10 @@ impl Attempt<'_> {
                 )));
             }
             if offer.release == active.number {
-                let text = active.manifest_text();
-                let intact = text.as_ref().is_ok_and(|text| sha256(text) == offer.manifest.sha256);
-                if intact && !active.is_damaged() {
+                let known = active.summary().filter(|one| one.hash == offer.manifest.sha256);
+                if let Some(known) = known.filter(|_| !active.is_damaged()) {
                     report.outcome = Outcome::Current;
-                    // Counting lines is as good as parsing, and a check is made every 15 minutes.
-                    report.files_total = text.as_deref().map_or(0, count_files);
+                    report.files_total = known.files;
                     return Ok(());
                 }
                 return self.repair(source, &offer, active, report);
@@ -304,7 +302,7 @@ impl Attempt<'_> {
         let before = known.as_ref().map(|(_, manifest)| manifest.clone()).unwrap_or_default();
         // Built by an earlier sync that was cut off between the renames.
         if let Some(there) = self.store.release(offer.release) {
-            if there.manifest_text().is_ok_and(|text| sha256(&text) == offer.manifest.sha256) {
+            if there.summary().is_some_and(|one| one.hash == offer.manifest.sha256) {
                 self.store.activate(offer.release)?;
                 self.finished(offer, &before, &there.manifest()?, Transfer::None, report);
                 return self.store.retire(None);
@@ -352,18 +350,12 @@ impl Attempt<'_> {
         transfer: Transfer,
         report: &mut Report,
     ) {
-        let removed = before.files().iter().filter(|file| after.get(&file.path).is_none()).count();
         report.outcome = Outcome::Updated;
         report.release = Some(offer.release);
         report.transfer = transfer;
-        report.files_total = after.files().len() as u64;
-        report.files_changed = (after.differing(before).len() + removed) as u64;
+        report.files_total = after.len() as u64;
+        report.files_changed = after.changes(before).len() as u64;
     }
-}
-
-fn count_files(text: &[u8]) -> u64 {
-    let lines = text.iter().filter(|byte| **byte == b'\n').count() as u64;
-    lines.saturating_sub(2)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::{Attempt, Transfer, route};
 use crate::{
     Error, Kind, Result, bundle,
     fetch::Wanted,
-    manifest::{BUNDLED_MAX, File, Manifest, sha256},
+    manifest::{BUNDLED_MAX, File, Manifest},
     source::Source,
     stage::Stage,
     store::Release,
@@ -57,7 +57,7 @@ impl Attempt<'_> {
                     basis.get(&file.sha256).cloned().ok_or_else(|| Error::refused("no such basis"))
                 },
                 &mut |new| {
-                    if step == last && sha256(new.text().as_bytes()) != offer.manifest.sha256 {
+                    if step == last && new.hash() != offer.manifest.sha256 {
                         return Err(Error::refused(
                             "the bundle does not lead to the manifest that was signed",
                         ));
@@ -174,10 +174,9 @@ fn collect_basis(
     let mut basis = Basis::new();
     for &at in &header.basis {
         let file = old
-            .files()
-            .get(at)
+            .at(at)
             .ok_or_else(|| Error::refused("the bundle is damaged: a basis file does not exist"))?;
-        let content = stage.borrow().content(file).ok_or_else(|| {
+        let content = stage.borrow().content(&file).ok_or_else(|| {
             local.store(true, std::sync::atomic::Ordering::Relaxed);
             Error::refused(format!("{} on this machine is not what was signed", file.path))
         })?;
