@@ -58,7 +58,8 @@ impl Stage {
         if spare.exists() {
             let old = Release { number: 0, tree: spare.join("tree"), meta: spare.join("meta") };
             match old.manifest() {
-                Ok(manifest) if !suspicious => {
+                // A crash may have come between taking the tree and removing the rest.
+                Ok(manifest) if !suspicious && old.tree.is_dir() => {
                     fs::rename(&old.tree, &tree).map_err(fail)?;
                     present = manifest;
                 }
