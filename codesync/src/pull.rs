@@ -61,6 +61,9 @@ pub struct Options {
     pub client_certificate: Option<PathBuf>,
     /// Its private key (PEM), readable by its owner only.
     pub client_key: Option<PathBuf>,
+    /// A program and its arguments whose standard input and output lead to an ssh source; see
+    /// [`Access::proxy_command`]. Empty: none.
+    pub proxy_command: Vec<String>,
     /// The most bytes of content to take in per second, on average over a sync.
     pub max_rate: Option<u64>,
 }
@@ -248,6 +251,7 @@ impl Attempt<'_> {
             ca_file: settings.options.ca_file.as_deref(),
             client_certificate: settings.options.client_certificate.as_deref(),
             client_key: settings.options.client_key.as_deref(),
+            proxy_command: &settings.options.proxy_command,
         };
         let mut source = source::connect(address, &access)?;
         let result = self.with(source.as_mut(), &mut trust, active, report);

@@ -112,6 +112,10 @@ pub struct Access<'a> {
     pub client_certificate: Option<&'a Path>,
     /// Its private key (PEM).
     pub client_key: Option<&'a Path>,
+    /// A program and its arguments, of which `%h` and `%p` are the host and port of an ssh source
+    /// and `%%` is `%`; its standard input and output are the connection. No shell is involved.
+    /// Empty: connect directly.
+    pub proxy_command: &'a [String],
 }
 
 impl Default for Access<'_> {
@@ -123,6 +127,7 @@ impl Default for Access<'_> {
             ca_file: None,
             client_certificate: None,
             client_key: None,
+            proxy_command: &[],
         }
     }
 }

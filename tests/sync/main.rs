@@ -6,6 +6,7 @@ mod crash;
 mod happy;
 mod harness;
 mod lying;
+mod relay;
 mod setting;
 mod tamper;
 mod unpublishable;
