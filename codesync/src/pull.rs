@@ -21,10 +21,12 @@ use crate::{
 };
 
 mod adopt;
+mod backoff;
 mod fill;
 mod repair;
 mod route;
 
+use backoff::Backoff;
 use fill::Fault;
 pub(crate) use route::route;
 
@@ -187,7 +189,10 @@ pub fn sync(
         reason: None,
     };
     let mut reasons = Vec::new();
-    for (url, address) in &addresses {
+    let mut backoff = Backoff::load(&store.backoff(), &settings.sources);
+    let order = backoff.order(&settings.sources, now);
+    for (turn, &at) in order.iter().enumerate() {
+        let (url, address) = &addresses[at];
         report.source = Some((*url).clone());
         let downloads = RefCell::new(Downloads::new(&store.partial(), settings.options.max_rate)?);
         let attempt = Attempt { settings, store: &store, now, prepare, progress, downloads };
@@ -196,8 +201,11 @@ pub fn sync(
                 if report.outcome == Outcome::Updated {
                     attempt.downloads.borrow().finish()?;
                 }
+                backoff.answered(url);
                 report.stale = false;
-                report.reason = report.reason.take().or_else(|| joined(&reasons));
+                reasons.extend(backoff.passed_over(&settings.sources, &order[turn..], now));
+                reasons.splice(0..0, report.reason.take());
+                report.reason = joined(&reasons);
                 report.seconds = began.elapsed().as_secs_f64();
                 return Ok(report);
             }
@@ -212,6 +220,7 @@ pub fn sync(
                     // Local: another source would not help.
                     _ => return Err(error),
                 }
+                backoff.failed(url, &error, now);
                 reasons.push(format!("{url}: {error}"));
             }
         }

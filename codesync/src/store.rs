@@ -107,6 +107,11 @@ impl Store {
         self.staging().join("partial")
     }
 
+    /// What is remembered of sources that failed; see [`crate::pull`].
+    pub(crate) fn backoff(&self) -> PathBuf {
+        self.root.join("var/sources.json")
+    }
+
     /// The active release, if there is one.
     pub fn active(&self) -> Result<Option<Release>> {
         let link = self.root.join("lib");
