@@ -60,15 +60,7 @@ pub trait Source {
     ) -> Result<()>;
 
     /// Writes the content of `file` from byte `offset` on to `out`: never more than its signed size.
-    fn object(&mut self, file: &File, offset: u64, out: &mut dyn Write) -> Result<()> {
-        let mut skip = offset;
-        self.objects(&[file], &mut |_, piece| {
-            let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
-            skip -= skipped as u64;
-            out.write_all(&piece[skipped..])
-                .map_err(|error| Error::new(Kind::Io, format!("cannot store a download: {error}")))
-        })
-    }
+    fn object(&mut self, file: &File, offset: u64, out: &mut dyn Write) -> Result<()>;
 
     /// An rsync delta from what `signature` describes to the content of `file`; `None` when this
     /// source makes none.

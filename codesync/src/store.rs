@@ -16,7 +16,7 @@ use std::{
 pub use crate::manifest::File;
 use crate::{
     Error, Kind, Result, disk,
-    manifest::{MANIFEST_MAX, Manifest, sha256},
+    manifest::{BUNDLED_MAX, MANIFEST_MAX, Manifest, sha256},
 };
 
 /// Releases that stay on disk, the active one included.
@@ -344,7 +344,11 @@ pub(crate) fn is_intact(tree: &Path, file: &File) -> bool {
     let mode = if file.executable { 0o755 } else { 0o644 };
     let plain = fs::symlink_metadata(&path)
         .is_ok_and(|m| m.is_file() && m.len() == file.size && m.mode() & 0o7777 == mode);
-    plain && read_intact(tree, file).is_some()
+    plain
+        && match file.size {
+            0..=BUNDLED_MAX => read_intact(tree, file).is_some(),
+            _ => disk::digest(&path).is_ok_and(|there| there == Some((file.sha256, file.size))),
+        }
 }
 
 /// The content of `file` in `tree`, if it is the signed one.

@@ -5,6 +5,7 @@ mod contract;
 mod crash;
 mod happy;
 mod harness;
+mod large;
 mod lying;
 mod relay;
 mod setting;
