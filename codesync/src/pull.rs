@@ -23,6 +23,7 @@ use crate::{
 mod adopt;
 mod backoff;
 mod fill;
+mod large;
 mod repair;
 mod route;
 

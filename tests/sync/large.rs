@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
-use e2e::{cut::Cut, rng::Rng};
+use anyhow::{Context, Result, bail, ensure};
+use e2e::{Sandbox, cut::Cut, rng::Rng};
 
 use crate::setting::{Setting, Way, unreachable};
 
@@ -66,6 +66,30 @@ fn peaks_of(word: &str) -> Result<u64> {
     Ok(most)
 }
 
+/// Syncs, and tells the most memory that the client and anybody at the server had.
+fn synced_measured(sandbox: &Sandbox) -> Result<(u64, u64)> {
+    let library = sandbox.library().display().to_string();
+    let mut command = sandbox.ldi_command(&sandbox.config(), &["sync"])?;
+    let mut child = command.stdout(Stdio::null()).spawn()?;
+    let status = format!("/proc/{}/status", child.id());
+    let (began, mut client, mut server) = (Instant::now(), 0, 0);
+    loop {
+        client = client.max(peak(Path::new(&status)).unwrap_or(0));
+        server = server.max(peaks_of(&library)?);
+        if let Some(ended) = child.try_wait()? {
+            ensure!(ended.success(), "{ended}");
+            ensure!(client > MIB && server > MIB, "nobody was measured: {client} {server}");
+            println!("most memory: client {client} B, server {server} B");
+            return Ok((client, server));
+        }
+        if began.elapsed() > Duration::from_secs(100) {
+            child.kill()?;
+            bail!("ldi does not end");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn a_large_file_takes_little_memory_on_both_ends() -> Result<()> {
@@ -75,23 +99,54 @@ fn a_large_file_takes_little_memory_on_both_ends() -> Result<()> {
     fs::create_dir_all(large.parent().context("no folder")?)?;
     fs::File::create(&large)?.set_len(200 * MIB)?;
     sandbox.publish()?;
-    let library = sandbox.library().display().to_string();
-    let mut command = sandbox.ldi_command(&sandbox.config(), &["sync"])?;
-    let mut child = command.stdout(Stdio::null()).spawn()?;
-    let status = format!("/proc/{}/status", child.id());
-    let (began, mut client, mut server) = (Instant::now(), 0, 0);
-    let ended = loop {
-        client = client.max(peak(Path::new(&status)).unwrap_or(0));
-        server = server.max(peaks_of(&library)?);
-        if let Some(ended) = child.try_wait()? {
-            break ended;
-        }
-        ensure!(began.elapsed() < Duration::from_secs(100), "ldi does not end");
-        std::thread::sleep(Duration::from_millis(5));
-    };
-    ensure!(ended.success(), "{ended}");
-    ensure!(client > MIB && server > MIB, "nobody was measured: {client} {server}");
+    let (client, server) = synced_measured(sandbox)?;
     ensure!(client < 60 * MIB && server < 60 * MIB, "client {client} B, server {server} B");
-    println!("client {client} B, server {server} B");
+    sandbox.in_step()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_large_file_costs_what_changed_in_it() -> Result<()> {
+    let Some(setting) = Setting::published(Way::Ssh, 10)? else { return Ok(()) };
+    let sandbox = &setting.sandbox;
+    let path = sandbox.tree().join("agent/large");
+    noise(&path, 100, 1)?;
+    sandbox.publish()?;
+    sandbox.synced()?;
+
+    // One per cent, here and there, and everything moved by some bytes.
+    let mut bytes = fs::read(&path)?;
+    let mut rng = Rng::new(2);
+    for at in (0..bytes.len() - 10_486).step_by(1 << 20) {
+        for byte in &mut bytes[at..at + 10_486] {
+            *byte = rng.bits().to_le_bytes()[0];
+        }
+    }
+    bytes.splice(0..0, *b"some bytes");
+    fs::write(&path, &bytes)?;
+    sandbox.publish()?;
+    // The patch alone would do: nobody may ask for the whole.
+    let objects = sandbox.library().join("objects");
+    let aside = sandbox.path("objects");
+    fs::rename(&objects, &aside)?;
+    let (client, _) = synced_measured(sandbox)?;
+    ensure!(client < 90 * MIB, "client {client} B");
+    sandbox.in_step()?;
+    let targets = sandbox.library().join("rings/stable/targets");
+    let patch = fs::read_dir(&targets)?
+        .flatten()
+        .find(|entry| entry.file_name().to_string_lossy().ends_with(".large.zst"))
+        .context("no large patch")?;
+    let length = patch.metadata()?.len();
+    ensure!(length < 2 * MIB, "{length} B for one per cent of 100 MiB");
+
+    // A source that lacks the patch, as a server older than it: the whole comes.
+    fs::rename(&aside, &objects)?;
+    fs::remove_file(patch.path())?;
+    fs::remove_dir_all(sandbox.root().join("releases/2"))?;
+    fs::remove_file(sandbox.lib())?;
+    std::os::unix::fs::symlink("releases/1", sandbox.lib())?;
+    let report = sandbox.synced()?;
+    ensure!(report["bytes_received"].as_u64().is_some_and(|b| b > 100 * MIB), "{report}");
     sandbox.in_step()
 }
