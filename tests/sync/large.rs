@@ -143,9 +143,9 @@ fn a_large_file_costs_what_changed_in_it() -> Result<()> {
     // A source that lacks the patch, as a server older than it: the whole comes.
     fs::rename(&aside, &objects)?;
     fs::remove_file(patch.path())?;
-    fs::remove_dir_all(sandbox.root().join("releases/2"))?;
+    fs::remove_dir_all(sandbox.root().join("releases/3"))?;
     fs::remove_file(sandbox.lib())?;
-    std::os::unix::fs::symlink("releases/1", sandbox.lib())?;
+    std::os::unix::fs::symlink("releases/2", sandbox.lib())?;
     let report = sandbox.synced()?;
     ensure!(report["bytes_received"].as_u64().is_some_and(|b| b > 100 * MIB), "{report}");
     sandbox.in_step()
