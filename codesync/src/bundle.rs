@@ -297,11 +297,11 @@ fn read_edits(raw: &mut impl BufRead, old: &Manifest) -> Result<Manifest> {
 
 // By value, as `map_err` hands it over.
 #[allow(clippy::needless_pass_by_value)]
-fn damaged(error: io::Error) -> Error {
+pub(crate) fn damaged(error: io::Error) -> Error {
     Error::refused(format!("the bundle is damaged: {error}"))
 }
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     loop {
         // Masked to seven bits.
         #[allow(clippy::cast_possible_truncation)]
@@ -324,7 +324,7 @@ fn put_positions(out: &mut Vec<u8>, positions: &[usize]) {
     }
 }
 
-fn get_varint(bytes: &mut &[u8]) -> Result<u64> {
+pub(crate) fn get_varint(bytes: &mut &[u8]) -> Result<u64> {
     read_varint(bytes)
 }
 

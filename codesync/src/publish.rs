@@ -16,6 +16,7 @@ use crate::{
 
 mod bundles;
 pub(crate) mod export;
+mod large;
 mod online;
 mod rotate;
 mod scan;

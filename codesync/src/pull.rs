@@ -21,10 +21,13 @@ use crate::{
 };
 
 mod adopt;
+mod backoff;
 mod fill;
+mod large;
 mod repair;
 mod route;
 
+use backoff::Backoff;
 use fill::Fault;
 pub(crate) use route::route;
 
@@ -61,6 +64,9 @@ pub struct Options {
     pub client_certificate: Option<PathBuf>,
     /// Its private key (PEM), readable by its owner only.
     pub client_key: Option<PathBuf>,
+    /// A program and its arguments whose standard input and output lead to an ssh source; see
+    /// [`Access::proxy_command`]. Empty: none.
+    pub proxy_command: Vec<String>,
     /// The most bytes of content to take in per second, on average over a sync.
     pub max_rate: Option<u64>,
 }
@@ -184,7 +190,10 @@ pub fn sync(
         reason: None,
     };
     let mut reasons = Vec::new();
-    for (url, address) in &addresses {
+    let mut backoff = Backoff::load(&store.backoff(), &settings.sources);
+    let order = backoff.order(&settings.sources, now);
+    for (turn, &at) in order.iter().enumerate() {
+        let (url, address) = &addresses[at];
         report.source = Some((*url).clone());
         let downloads = RefCell::new(Downloads::new(&store.partial(), settings.options.max_rate)?);
         let attempt = Attempt { settings, store: &store, now, prepare, progress, downloads };
@@ -193,8 +202,11 @@ pub fn sync(
                 if report.outcome == Outcome::Updated {
                     attempt.downloads.borrow().finish()?;
                 }
+                backoff.answered(url);
                 report.stale = false;
-                report.reason = report.reason.take().or_else(|| joined(&reasons));
+                reasons.extend(backoff.passed_over(&settings.sources, &order[turn..], now));
+                reasons.splice(0..0, report.reason.take());
+                report.reason = joined(&reasons);
                 report.seconds = began.elapsed().as_secs_f64();
                 return Ok(report);
             }
@@ -209,6 +221,7 @@ pub fn sync(
                     // Local: another source would not help.
                     _ => return Err(error),
                 }
+                backoff.failed(url, &error, now);
                 reasons.push(format!("{url}: {error}"));
             }
         }
@@ -248,6 +261,7 @@ impl Attempt<'_> {
             ca_file: settings.options.ca_file.as_deref(),
             client_certificate: settings.options.client_certificate.as_deref(),
             client_key: settings.options.client_key.as_deref(),
+            proxy_command: &settings.options.proxy_command,
         };
         let mut source = source::connect(address, &access)?;
         let result = self.with(source.as_mut(), &mut trust, active, report);

@@ -96,6 +96,14 @@ impl Stage {
         })
     }
 
+    /// A file of the active release whose content's hash begins with `short`, by name.
+    pub fn former(&self, short: u64) -> Option<PathBuf> {
+        let (release, manifest) = self.active.as_ref()?;
+        let mut files = manifest.files();
+        let file = files.find(|file| crate::large::short(&file.sha256) == short)?;
+        Some(release.tree.join(&file.path))
+    }
+
     /// Changes the tree towards `target`: removes what it lacks, links what the active release
     /// has. What is still missing is then in [`Stage::needed`].
     pub fn retarget(&mut self, target: &Manifest) -> Result<()> {

@@ -16,7 +16,7 @@ use std::{
 pub use crate::manifest::{File, Manifest};
 use crate::{
     Error, Kind, Result, disk,
-    manifest::{Hash, MANIFEST_MAX, sha256},
+    manifest::{BUNDLED_MAX, Hash, MANIFEST_MAX, sha256},
 };
 
 /// Releases that stay on disk, the active one included.
@@ -117,6 +117,11 @@ impl Store {
     /// Where downloads that were cut off wait for their rest; see [`crate::fetch`].
     pub(crate) fn partial(&self) -> PathBuf {
         self.staging().join("partial")
+    }
+
+    /// What is remembered of sources that failed; see [`crate::pull`].
+    pub(crate) fn backoff(&self) -> PathBuf {
+        self.root.join("var/sources.json")
     }
 
     /// The active release, if there is one.
@@ -380,7 +385,11 @@ pub(crate) fn is_intact(tree: &Path, file: &File) -> bool {
     let mode = if file.executable { 0o755 } else { 0o644 };
     let plain = fs::symlink_metadata(&path)
         .is_ok_and(|m| m.is_file() && m.len() == file.size && m.mode() & 0o7777 == mode);
-    plain && read_intact(tree, file).is_some()
+    plain
+        && match file.size {
+            0..=BUNDLED_MAX => read_intact(tree, file).is_some(),
+            _ => disk::digest(&path).is_ok_and(|there| there == Some((file.sha256, file.size))),
+        }
 }
 
 /// The content of `file` in `tree`, if it is the signed one.

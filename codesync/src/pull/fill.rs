@@ -67,7 +67,7 @@ impl Attempt<'_> {
                 &mut |file, content| cell.borrow_mut().put(file, content),
             )?;
         }
-        self.fetch_missing(source, stage)?;
+        self.fetch_missing(source, offer, stage)?;
         Ok((now, transfer))
     }
 
@@ -80,7 +80,7 @@ impl Attempt<'_> {
     ) -> Result<(Manifest, Transfer)> {
         let manifest = self.fetch_manifest(source, offer)?;
         stage.retarget(&manifest)?;
-        let transfer = self.fetch_missing(source, stage)?;
+        let transfer = self.fetch_missing(source, offer, stage)?;
         Ok((manifest, transfer))
     }
 
@@ -115,12 +115,17 @@ impl Attempt<'_> {
     pub(super) fn fetch_missing(
         &self,
         source: &mut dyn Source,
+        offer: &Offer,
         stage: &mut Stage,
     ) -> Result<Transfer> {
         let needed = stage.needed();
         let mut downloads = self.downloads.borrow_mut();
         // What another release had begun is of no use to this one.
-        downloads.prune(&|name| needed.iter().any(|file| hex::encode(file.sha256) == name))?;
+        downloads.prune(&|name| {
+            let contents = needed.iter().map(|file| &file.sha256);
+            let patches = offer.large.values().map(|target| &target.sha256);
+            contents.chain(patches).any(|hash| hex::encode(hash) == name)
+        })?;
         if needed.is_empty() {
             return Ok(Transfer::Files);
         }
@@ -143,7 +148,8 @@ impl Attempt<'_> {
         }
         for file in large {
             let progress = |more| (self.progress)(got + more, total);
-            let content = downloads.fetch(source, Wanted::Object(file), &progress)?;
+            let content =
+                self.fetch_large(source, offer, stage, &mut downloads, file, &progress)?;
             stage.put_large(file, content)?;
             got += file.size;
         }

@@ -67,7 +67,7 @@ impl Attempt<'_> {
         if !rest.is_empty() {
             // Fetched into the stage by hash, then moved over what is there.
             stage.retarget(&Manifest::new(rest.clone())?)?;
-            self.fetch_missing(source, &mut stage)?;
+            self.fetch_missing(source, offer, &mut stage)?;
             let staged = stage.finish(active.number, &Manifest::new(rest.clone())?)?;
             (stage.sync())()?;
             for file in &rest {
