@@ -149,7 +149,7 @@ mod tests {
         let big = BUNDLED_MAX + 1;
         let now = manifest(&[("a", 1, big), ("b/pkg", 2, big), ("c", 3, 100), ("d", 4, big)]);
         let basis = BTreeMap::from([
-            (1, manifest(&[("a", 10, big), ("old/pkg", 20, 2 << 20), ("c", 30, big)])),
+            (1, manifest(&[("a", 10, big), ("c", 30, big), ("old/pkg", 20, 2 << 20)])),
             (2, manifest(&[("a", 11, big), ("b/pkg", 2, big), ("d", 40, 1000)])),
             (3, manifest(&[("a", 11, big), ("b/pkg", 2, big)])),
         ]);
