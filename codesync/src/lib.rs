@@ -25,6 +25,7 @@ pub mod source;
 pub mod stage;
 pub mod store;
 pub mod trust;
+pub mod union;
 pub mod upload;
 pub mod wire;
 

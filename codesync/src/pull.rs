@@ -12,16 +12,17 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, Kind, Result, disk,
     fetch::Downloads,
-    manifest::{Manifest, sha256},
+    manifest::Manifest,
     name,
     source::{self, Access, Address, Source},
     stage::Stage,
     store::{Release, Staged, Store},
-    trust::{Offer, Trust},
+    trust::{Trust, Tree},
 };
 
 mod adopt;
 mod fill;
+mod parts;
 mod repair;
 mod route;
 
@@ -265,33 +266,32 @@ impl Attempt<'_> {
         report: &mut Report,
     ) -> Result<()> {
         source::refresh(source, trust, &self.settings.ring, self.now)?;
-        let offer = trust.offer()?;
+        let tree = trust.tree()?;
         if let Some(active) = active {
-            if offer.release < active.number {
+            if tree.release < active.number {
                 return Err(Error::refused(format!(
                     "ring {} went back from release {} to {}: the source is outdated or hostile",
-                    self.settings.ring, active.number, offer.release
+                    self.settings.ring, active.number, tree.release
                 )));
             }
-            if offer.release == active.number {
-                let text = active.manifest_text();
-                let intact = text.as_ref().is_ok_and(|text| sha256(text) == offer.manifest.sha256);
-                if intact && !active.is_damaged() {
+            if tree.release == active.number {
+                let signed = parts::signed_text(active, &tree).filter(|_| !active.is_damaged());
+                if let Some(text) = signed {
                     report.outcome = Outcome::Current;
                     // Counting lines is as good as parsing, and a check is made every 15 minutes.
-                    report.files_total = text.as_deref().map_or(0, count_files);
+                    report.files_total = count_files(&text);
                     return Ok(());
                 }
-                return self.repair(source, &offer, active, report);
+                return self.repair(source, &tree, active, report);
             }
         }
-        self.update(source, &offer, active, report)
+        self.update(source, &tree, active, report)
     }
 
     fn update(
         &self,
         source: &mut dyn Source,
-        offer: &Offer,
+        tree: &Tree,
         active: Option<&Release>,
         report: &mut Report,
     ) -> Result<()> {
@@ -303,10 +303,10 @@ impl Attempt<'_> {
         };
         let before = known.as_ref().map(|(_, manifest)| manifest.clone()).unwrap_or_default();
         // Built by an earlier sync that was cut off between the renames.
-        if let Some(there) = self.store.release(offer.release) {
-            if there.manifest_text().is_ok_and(|text| sha256(&text) == offer.manifest.sha256) {
-                self.store.activate(offer.release)?;
-                self.finished(offer, &before, &there.manifest()?, Transfer::None, report);
+        if let Some(there) = self.store.release(tree.release) {
+            if parts::signed_text(&there, tree).is_some() {
+                self.store.activate(tree.release)?;
+                self.finished(tree, &before, &there.manifest()?, Transfer::None, report);
                 return self.store.retire(None);
             }
             crate::store::remove(&there.tree)?;
@@ -314,23 +314,25 @@ impl Attempt<'_> {
         }
         let suspicious = active.is_some_and(Release::is_damaged);
         let mut stage = Stage::begin(self.store, known.clone(), suspicious)?;
-        let result = self.fill(source, offer, known.as_ref(), &mut stage);
-        let (manifest, transfer) = match result {
+        let result = self.fill(source, tree, known.as_ref(), &mut stage);
+        let (manifests, transfer) = match result {
             Ok(done) => done,
             // The active tree is not what it should be: take nothing in it for granted.
             Err(Fault::Local) => {
                 stage = Stage::begin(self.store, known.clone(), true)?;
-                self.fill_by_files(source, offer, &mut stage)?
+                self.fill_by_files(source, tree, &mut stage)?
             }
             Err(Fault::Error(error)) => return Err(error),
         };
-        let staged = stage.finish(offer.release, &manifest)?;
+        let manifest = parts::whole(tree, &manifests)?;
+        let staged = stage.finish(tree.release, &manifest)?;
+        parts::keep(&staged.meta, tree, &manifests)?;
         // The disk and the processor work at the same time.
         let sync = stage.sync();
         std::thread::scope(|scope| {
             let synced = scope.spawn(sync);
             (self.prepare)(&staged).map_err(|why| {
-                Error::refused(format!("release {} cannot be used: {why}", offer.release))
+                Error::refused(format!("release {} cannot be used: {why}", tree.release))
             })?;
             synced.join().unwrap_or_else(|_| {
                 Err(Error::new(Kind::Io, "writing the release to disk failed unexpectedly"))
@@ -338,15 +340,15 @@ impl Attempt<'_> {
         })?;
         disk::sync_folder(&staged.meta)?;
         self.store.adopt(&staged)?;
-        self.finished(offer, &before, &manifest, transfer, report);
-        let tree = self.settings.root.join("lib");
-        report.reason = self.adopt_known_hosts(offer.release, &tree, &manifest);
+        self.finished(tree, &before, &manifest, transfer, report);
+        let lib = self.settings.root.join("lib");
+        report.reason = self.adopt_known_hosts(tree.release, &lib, &manifest);
         self.store.retire(None)
     }
 
     fn finished(
         &self,
-        offer: &Offer,
+        tree: &Tree,
         before: &Manifest,
         after: &Manifest,
         transfer: Transfer,
@@ -354,7 +356,7 @@ impl Attempt<'_> {
     ) {
         let removed = before.files().iter().filter(|file| after.get(&file.path).is_none()).count();
         report.outcome = Outcome::Updated;
-        report.release = Some(offer.release);
+        report.release = Some(tree.release);
         report.transfer = transfer;
         report.files_total = after.files().len() as u64;
         report.files_changed = (after.differing(before).len() + removed) as u64;
