@@ -187,7 +187,8 @@ mod tests {
             assert!(check_team(name).is_ok(), "{name}");
         }
         let long = "a".repeat(65);
-        for name in ["", "Web", "2", "-a", "a.b", "a_b", "a/b", "ä", "root", "root-1", "targets", &long]
+        for name in
+            ["", "Web", "2", "-a", "a.b", "a_b", "a/b", "ä", "root", "root-1", "targets", &long]
         {
             assert!(check_team(name).is_err(), "{name}");
         }

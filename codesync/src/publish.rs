@@ -330,9 +330,7 @@ impl Issue<'_> {
         };
         let gone = |role: &str| {
             let kept = self.delegations.as_ref().map(|all| all["roles"].as_array());
-            kept.is_some_and(|kept| {
-                !kept.into_iter().flatten().any(|one| one["name"] == role)
-            })
+            kept.is_some_and(|kept| !kept.into_iter().flatten().any(|one| one["name"] == role))
         };
         for part in former.iter().filter(|part| part.role != place.role()) {
             let top = part.role == "targets";
@@ -387,8 +385,7 @@ impl Issue<'_> {
         disk::sync_everything(library.folder())?;
         report.release = versions.release() + 1;
         let version = versions.of(place.role()) + 1;
-        let (targets, bytes) =
-            store_targets(library, place, version, manifest, former.as_ref())?;
+        let (targets, bytes) = store_targets(library, place, version, manifest, former.as_ref())?;
         report.bytes = bytes;
         let mut signed = json!({
             "_type": "targets", "spec_version": "1.0.0", "version": version,

@@ -17,7 +17,7 @@ use crate::{
     source::{self, Access, Address, Source},
     stage::Stage,
     store::{Release, Staged, Store},
-    trust::{Trust, Tree},
+    trust::{Tree, Trust},
 };
 
 mod adopt;

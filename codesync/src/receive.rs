@@ -322,7 +322,9 @@ impl Session {
                 (format!("{}.targets.json", before.targets), "targets.json".to_owned()),
             ];
             let teams = before.teams.iter();
-            held.extend(teams.map(|(team, v)| (format!("{v}.{team}.json"), format!("{team}.json"))));
+            held.extend(
+                teams.map(|(team, v)| (format!("{v}.{team}.json"), format!("{team}.json"))),
+            );
             for (own, theirs) in held {
                 if let Some(bytes) = self.library.metadata(ring, &own)? {
                     put(&theirs, &bytes)?;

@@ -59,7 +59,8 @@ impl fmt::Debug for Key {
 
 impl Key {
     fn new(pair: Ed25519KeyPair) -> Result<Self> {
-        let id = hex::encode(sha256(&trust::canonical(&public_object(pair.public_key().as_ref()))?));
+        let id =
+            hex::encode(sha256(&trust::canonical(&public_object(pair.public_key().as_ref()))?));
         Ok(Self { pair, id })
     }
 

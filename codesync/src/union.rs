@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn what_cannot_stand_side_by_side_is_refused() {
-        for (other, words) in [("m/x", "published twice"), ("M/X", "only by case"), ("m", "folder")] {
+        for (other, words) in [("m/x", "published twice"), ("M/X", "only by case"), ("m", "folder")]
+        {
             let parts = vec![("web", manifest(&[other])), ("targets", manifest(&["m/x"]))];
             let error = union(parts).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");

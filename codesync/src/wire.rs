@@ -232,8 +232,7 @@ mod tests {
                 roles: roles.map(|all| all.iter().map(|(n, v)| ((*n).into(), *v)).collect()),
             },
         };
-        let before =
-            r#"{"v":1,"op":"refresh","ring":"stable","root":1,"timestamp":17,"snapshot":9,"targets":9"#;
+        let before = r#"{"v":1,"op":"refresh","ring":"stable","root":1,"timestamp":17,"snapshot":9,"targets":9"#;
         for (roles, rest) in [
             (None, "}"),
             (Some(&[][..]), r#","roles":{}}"#),

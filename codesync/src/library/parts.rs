@@ -106,9 +106,9 @@ impl Library {
                     *version -= 1;
                 }
             }
-            let newest = next.iter_mut().max_by_key(|(_, _, part)| {
-                part.as_ref().map(|part| part.release)
-            })?;
+            let newest = next
+                .iter_mut()
+                .max_by_key(|(_, _, part)| part.as_ref().map(|part| part.release))?;
             newest.2.take().map(Ok)
         }))
     }

@@ -53,7 +53,9 @@ pub fn delegate(
     let mut teams = roles(&top);
     let known = teams.iter().any(|role| role["name"] == team);
     if !known && (teams.len() == TEAMS_MAX || versions.teams.len() == NAMES_MAX) {
-        return Err(usage(format!("ring {ring} has no room for more teams: {TEAMS_MAX} at a time")));
+        return Err(usage(format!(
+            "ring {ring} has no room for more teams: {TEAMS_MAX} at a time"
+        )));
     }
     if let Some(present) = present(library, ring, team, versions.of(team))? {
         check_present(library, ring, &present, theirs)?;

@@ -72,11 +72,7 @@ pub(super) fn sign_online(
     rotate::check_authorized(library, ring, Role::Snapshot, &snapshot_key)?;
     rotate::check_authorized(library, ring, Role::Timestamp, &timestamp_key)?;
     // A version that was written before a crash, but never named by a timestamp, is overwritten.
-    let new = Versions {
-        timestamp: old.timestamp + 1,
-        snapshot: old.snapshot + 1,
-        ..old
-    };
+    let new = Versions { timestamp: old.timestamp + 1, snapshot: old.snapshot + 1, ..old };
     // A team that is gone stays named: no client takes a snapshot that leaves one out.
     let teams = new.teams.iter().map(|(team, version)| (team.as_str(), *version));
     let named = teams.chain([("targets", new.targets)]);

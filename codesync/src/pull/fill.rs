@@ -80,7 +80,9 @@ impl Attempt<'_> {
         let total: u64 = targets.iter().map(|target| target.length).sum();
         let mut done = 0;
         let mut now = match transfer {
-            Transfer::Patch => known.map(|known| known.manifest.clone().into_owned()).unwrap_or_default(),
+            Transfer::Patch => {
+                known.map(|known| known.manifest.clone().into_owned()).unwrap_or_default()
+            }
             _ => Manifest::default(),
         };
         let last = targets.len() - 1;

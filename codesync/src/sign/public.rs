@@ -77,8 +77,11 @@ mod tests {
         let longer = [PREFIX.as_slice(), &[0; 33]].concat();
         for text in ["", "x", &pem::encode(&pem::Pem::new(PUBLIC, longer))] {
             std::fs::write(path("bad"), text).unwrap();
-            std::fs::set_permissions(path("bad"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
-                .unwrap();
+            std::fs::set_permissions(
+                path("bad"),
+                std::os::unix::fs::PermissionsExt::from_mode(0o600),
+            )
+            .unwrap();
             assert!(PublicKey::read(&path("bad"), &Passphrase::default()).is_err(), "{text}");
         }
     }

@@ -54,7 +54,9 @@ impl Trust {
             if seen.len() == ROLES_MAX {
                 break;
             }
-            if !delegator.is_empty() && !self.load_role(&role, &delegator, TARGETS_MAX, fetch, now)? {
+            if !delegator.is_empty()
+                && !self.load_role(&role, &delegator, TARGETS_MAX, fetch, now)?
+            {
                 continue;
             }
             seen.insert(role.clone());
@@ -87,7 +89,9 @@ impl Trust {
             if seen.contains(&role) || seen.len() == ROLES_MAX {
                 continue;
             }
-            if !delegator.is_empty() && !self.load_role(&role, &delegator, TARGETS_MAX, fetch, now)? {
+            if !delegator.is_empty()
+                && !self.load_role(&role, &delegator, TARGETS_MAX, fetch, now)?
+            {
                 continue;
             }
             let Some(targets) = self.set.targets_role(&role) else {

@@ -57,10 +57,7 @@ impl Paths {
                 ));
             }
         }
-        paths
-            .allows("x")
-            .map_err(|error| Error::new(Kind::Usage, error.to_string()))
-            .map(|_| paths)
+        paths.allows("x").map_err(|error| Error::new(Kind::Usage, error.to_string())).map(|_| paths)
     }
 
     fn delegated(mut role: DelegatedRole) -> Self {
@@ -131,11 +128,7 @@ impl Trust {
 
     /// The metadata of every team that the snapshot names. A team that has not published yet has
     /// none.
-    pub(super) fn update_teams(
-        &mut self,
-        fetch: &mut Fetch<'_>,
-        now: DateTime<Utc>,
-    ) -> Result<()> {
+    pub(super) fn update_teams(&mut self, fetch: &mut Fetch<'_>, now: DateTime<Utc>) -> Result<()> {
         let teams = self.team_names();
         if teams.len() > TEAMS_MAX {
             return Err(Error::refused(format!(
