@@ -9,7 +9,7 @@ use serde_json::Value;
 
 mod parts;
 
-pub use parts::Team;
+pub use parts::{Team, teams};
 
 use crate::{
     Error, Kind, Result, disk,

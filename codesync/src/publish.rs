@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Error, Kind, Result, disk,
-    library::{Library, Published, Team},
+    library::{self, Library, Published, Team},
     manifest::Manifest,
     name,
     sign::{Key, Keys, Role, envelope},
@@ -323,19 +323,21 @@ impl Issue<'_> {
             let found = self.team(team)?.ok_or_else(|| delegate::unknown(place.ring, team))?;
             Paths::of(team, &found.paths)?.check(manifest)?;
         }
+        let top = match versions.targets {
+            0 => None,
+            version => library.published(place.ring, version)?,
+        };
+        let teams = match (&self.delegations, &top) {
+            (Some(delegations), _) => library::teams(delegations),
+            (None, Some(top)) => top.teams(),
+            (None, None) => Vec::new(),
+        };
         let mut manifests = vec![(place.role(), manifest.clone())];
-        let former = match versions.targets {
-            0 => Vec::new(),
-            _ => library.parts(place.ring, versions.release())?.unwrap_or_default(),
-        };
-        let gone = |role: &str| {
-            let kept = self.delegations.as_ref().map(|all| all["roles"].as_array());
-            kept.is_some_and(|kept| !kept.into_iter().flatten().any(|one| one["name"] == role))
-        };
-        for part in former.iter().filter(|part| part.role != place.role()) {
-            let top = part.role == "targets";
-            if (top || !gone(&part.role)) && !part.manifest().0.is_empty() {
-                manifests.push((&part.role, library.manifest(place.ring, part)?));
+        let others = std::iter::once("targets").chain(teams.iter().map(|team| team.name.as_str()));
+        for role in others.filter(|role| *role != place.role() && versions.of(role) > 0) {
+            let part = library.newest(place.ring, role, versions)?;
+            if !part.manifest().0.is_empty() {
+                manifests.push((role, library.manifest(place.ring, &part)?));
             }
         }
         union(manifests)
@@ -372,8 +374,11 @@ impl Issue<'_> {
             root_expires: root_expires(library, ring)?,
             targets_expires: after(now, lifetimes.targets),
         };
+        // A team's new key has to sign before the former one can go.
+        let signed = |former: &Published| team.is_none() || former.signers == [key.id()];
         let same = changed == 0 && self.delegations.is_none();
-        if let Some(former) = former.as_ref().filter(|one| same && !ending(one, now)) {
+        let standing = |one: &&Published| same && signed(one) && !ending(one, now);
+        if let Some(former) = former.as_ref().filter(standing) {
             sign_online(library, keys, ring, versions, lifetimes, now)?;
             let word = |key: &str| former.signed[key].as_str().unwrap_or_default().to_owned();
             report.note = word("note");

@@ -33,21 +33,26 @@ impl Published {
 
     /// The teams to which it delegates.
     pub fn teams(&self) -> Vec<Team> {
-        let texts = |list: &Value| -> Vec<String> {
-            let all = list.as_array().into_iter().flatten();
-            all.filter_map(|one| one.as_str().map(str::to_owned)).collect()
-        };
-        let roles = self.signed["delegations"]["roles"].as_array().into_iter().flatten();
-        roles
-            .filter_map(|role| {
-                let name = role["name"].as_str().filter(|name| name::is_team(name))?.to_owned();
-                let carried = trust::carried(&name);
-                let mut paths = texts(&role["paths"]);
-                paths.retain(|glob| *glob != carried);
-                Some(Team { name, paths, keys: texts(&role["keyids"]) })
-            })
-            .collect()
+        teams(&self.signed["delegations"])
     }
+}
+
+/// The teams that `delegations` of targets metadata name.
+pub fn teams(delegations: &Value) -> Vec<Team> {
+    let texts = |list: &Value| -> Vec<String> {
+        let all = list.as_array().into_iter().flatten();
+        all.filter_map(|one| one.as_str().map(str::to_owned)).collect()
+    };
+    let roles = delegations["roles"].as_array().into_iter().flatten();
+    roles
+        .filter_map(|role| {
+            let name = role["name"].as_str().filter(|name| name::is_team(name))?.to_owned();
+            let carried = trust::carried(&name);
+            let mut paths = texts(&role["paths"]);
+            paths.retain(|glob| *glob != carried);
+            Some(Team { name, paths, keys: texts(&role["keyids"]) })
+        })
+        .collect()
 }
 
 impl Library {
@@ -64,6 +69,15 @@ impl Library {
         Ok(parts.iter().any(|part| part.release == number).then_some(parts))
     }
 
+    /// What `role` has signed last.
+    pub(crate) fn newest(&self, ring: &str, role: &str, versions: &Versions) -> Result<Published> {
+        let version = versions.of(role);
+        self.signed(ring, role, version)?.ok_or_else(|| {
+            let what = format!("{version}.{role}.json of ring {ring} is missing");
+            Error::new(Kind::Io, format!("{what}; restore it from a copy"))
+        })
+    }
+
     /// What `role` had signed last when release `number` was made.
     fn last(
         &self,
@@ -74,13 +88,13 @@ impl Library {
     ) -> Result<Option<Published>> {
         let newest = versions.of(role);
         for version in (1..=newest).rev() {
-            match self.signed(ring, role, version)? {
+            let found = match version == newest {
+                true => Some(self.newest(ring, role, versions)?),
+                false => self.signed(ring, role, version)?,
+            };
+            match found {
                 Some(part) if part.release <= number => return Ok(Some(part)),
                 Some(_) => {}
-                None if version == newest => {
-                    let what = format!("{version}.{role}.json of ring {ring} is missing");
-                    return Err(Error::new(Kind::Io, format!("{what}; restore it from a copy")));
-                }
                 // A copy lacks some: what they were part of is not known here.
                 None => return Ok(None),
             }
