@@ -125,7 +125,7 @@ fn gaps(library: &Library, ring: &str, versions: &Versions, report: &mut Report)
         if number(".root.json").is_some_and(|number| number > versions.root) {
             let what = format!("root {} before it is missing", versions.root + 1);
             report.add(Level::Wrong, place(&text), what, "restore the missing root from a copy");
-        } else if unnamed(&text, &versions) {
+        } else if unnamed(&text, versions) {
             let what = "written, but not named by a timestamp: a publication was cut off";
             report.add(Level::Note, place(&text), what, "publish or push again");
         } else if text.starts_with(".new-") {

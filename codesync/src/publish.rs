@@ -1,6 +1,6 @@
 //! Making releases: scan, store, bundle, sign, and only then let them be seen.
 
-use std::{fs, path::Path};
+use std::{borrow::Cow, fs, path::Path};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
@@ -317,7 +317,7 @@ impl Issue<'_> {
 
     /// The tree with `manifest` as this role's part: nobody publishes what is not his, or what is
     /// another's already.
-    fn whole(&self, manifest: &Manifest, versions: &Versions) -> Result<Manifest> {
+    fn whole<'m>(&self, manifest: &'m Manifest, versions: &Versions) -> Result<Cow<'m, Manifest>> {
         let Self { library, place, .. } = self;
         if let Some(team) = place.team {
             let found = self.team(team)?.ok_or_else(|| delegate::unknown(place.ring, team))?;
@@ -332,7 +332,7 @@ impl Issue<'_> {
             (None, Some(top)) => top.teams(),
             (None, None) => Vec::new(),
         };
-        let mut manifests = vec![(place.role(), manifest.clone())];
+        let mut manifests = Vec::new();
         let others = std::iter::once("targets").chain(teams.iter().map(|team| team.name.as_str()));
         for role in others.filter(|role| *role != place.role() && versions.of(role) > 0) {
             let part = library.newest(place.ring, role, versions)?;
@@ -340,7 +340,12 @@ impl Issue<'_> {
                 manifests.push((role, library.manifest(place.ring, &part)?));
             }
         }
-        union(manifests)
+        if manifests.is_empty() {
+            return Ok(Cow::Borrowed(manifest));
+        }
+        let others = manifests.iter().map(|(role, one)| (*role, one));
+        let all: Vec<_> = others.chain([(place.role(), manifest)]).collect();
+        Ok(Cow::Owned(union(&all)?.into_owned()))
     }
 
     /// Signs `manifest`, whose contents are stored, as the next release. `content_of` is the

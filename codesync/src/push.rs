@@ -73,7 +73,7 @@ pub fn push<S: Read + Write>(
     let theirs: State = link.ask(&Op::Begin { rings: names.clone() })?;
     for (ring, versions) in &mut own {
         let held = theirs.rings.get(ring).cloned().unwrap_or_default().into();
-        *versions = catch_up(library, ring, versions.clone(), held, keys, now)?;
+        *versions = catch_up(library, ring, versions.clone(), &held, keys, now)?;
     }
     // Everything is offered before anything is sent: a refusal costs no upload.
     let mut bundles = Vec::new();
@@ -142,7 +142,7 @@ fn catch_up(
     library: &Library,
     ring: &str,
     own: Versions,
-    theirs: Versions,
+    theirs: &Versions,
     keys: Option<&Keys>,
     now: DateTime<Utc>,
 ) -> Result<Versions> {

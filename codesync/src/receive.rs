@@ -423,7 +423,7 @@ impl Session {
             match manifest {
                 Some(manifest) => {
                     part.paths.check(manifest)?;
-                    manifests.push((part.role.as_str(), manifest.clone()));
+                    manifests.push((part.role.as_str(), &*manifest));
                 }
                 None => {
                     self.wanted.insert(target.sha256, target.length);
@@ -436,7 +436,7 @@ impl Session {
         if !contents.is_empty() {
             return Ok(Contents { contents });
         }
-        let manifest = union(manifests)?;
+        let manifest = union(&manifests)?.into_owned();
         for file in manifest.missing(&Manifest::default()) {
             let object = self.library.object(&file.sha256);
             // What the newest release has was hashed when it came; a power cut shows in the length.

@@ -105,7 +105,7 @@ fn answer(
                 targets: *targets,
                 teams: roles.clone().unwrap_or_default(),
             };
-            for (name, bytes) in newer(library, ring, have, roles.is_some())? {
+            for (name, bytes) in newer(library, ring, &have, roles.is_some())? {
                 send(out, &name, bytes.len() as u64, &mut bytes.as_slice())?;
             }
         }
@@ -140,7 +140,7 @@ fn answer(
 fn newer(
     library: &Library,
     ring: &str,
-    have: Versions,
+    have: &Versions,
     teams: bool,
 ) -> Result<Vec<(String, Vec<u8>)>, Answer> {
     ring_folder(library, ring)?;

@@ -1,19 +1,17 @@
 //! The tree that several roles sign together: the union of their manifests. Refuses a path that two
 //! of them name, and paths of two that cannot stand side by side. Pure.
 
+use std::borrow::Cow;
+
 use crate::{Error, Result, manifest::Manifest};
 
-/// The union of `parts`, each with the role that signed it.
-pub fn union(mut parts: Vec<(&str, Manifest)>) -> Result<Manifest> {
-    if parts.len() == 1
-        && let Some((_, only)) = parts.pop()
-    {
-        return Ok(only);
+/// The union of `parts`, each with the role that signed it. Costs nothing where there is one.
+pub fn union<'a>(parts: &[(&str, &'a Manifest)]) -> Result<Cow<'a, Manifest>> {
+    if let [(_, only)] = parts {
+        return Ok(Cow::Borrowed(only));
     }
-    let mut files = Vec::with_capacity(parts.iter().map(|(_, one)| one.files.len()).sum());
-    for (role, manifest) in parts {
-        files.extend(manifest.files.into_iter().map(|file| (role, file)));
-    }
+    let all = parts.iter().flat_map(|(role, one)| one.files.iter().map(move |file| (*role, file)));
+    let mut files: Vec<_> = all.collect();
     files.sort_unstable_by(|(_, a), (_, b)| a.path.cmp(&b.path));
     if let Some([(one, file), (other, _)]) =
         files.array_windows().find(|[(_, a), (_, b)]| a.path == b.path)
@@ -26,7 +24,7 @@ pub fn union(mut parts: Vec<(&str, Manifest)>) -> Result<Manifest> {
             words(other)
         )));
     }
-    Manifest::new(files.into_iter().map(|(_, file)| file).collect())
+    Manifest::new(files.into_iter().map(|(_, file)| file.clone()).collect()).map(Cow::Owned)
 }
 
 fn words(role: &str) -> String {
@@ -53,22 +51,19 @@ mod tests {
 
     #[test]
     fn parts_come_together_in_order() {
-        let parts = vec![
-            ("targets", manifest(&["a", "m/x", "z"])),
-            ("web", manifest(&["m/w"])),
-            ("none", manifest(&[])),
-        ];
-        assert_eq!(union(parts).unwrap(), manifest(&["a", "m/w", "m/x", "z"]));
-        assert_eq!(union(vec![("targets", manifest(&["a"]))]).unwrap(), manifest(&["a"]));
-        assert_eq!(union(Vec::new()).unwrap(), Manifest::default());
+        let (top, web, none) = (manifest(&["a", "m/x", "z"]), manifest(&["m/w"]), manifest(&[]));
+        let parts = [("targets", &top), ("web", &web), ("none", &none)];
+        assert_eq!(*union(&parts).unwrap(), manifest(&["a", "m/w", "m/x", "z"]));
+        assert!(matches!(union(&parts[..1]), Ok(Cow::Borrowed(one)) if *one == top));
+        assert_eq!(*union(&[]).unwrap(), Manifest::default());
     }
 
     #[test]
     fn what_cannot_stand_side_by_side_is_refused() {
         for (other, words) in [("m/x", "published twice"), ("M/X", "only by case"), ("m", "folder")]
         {
-            let parts = vec![("web", manifest(&[other])), ("targets", manifest(&["m/x"]))];
-            let error = union(parts).unwrap_err().to_string();
+            let (web, top) = (manifest(&[other]), manifest(&["m/x"]));
+            let error = union(&[("web", &web), ("targets", &top)]).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }
     }

@@ -134,6 +134,7 @@ impl Library {
             .filter(|part| !part.manifest().0.is_empty())
             .map(|part| Ok((part.role.as_str(), self.manifest(ring, part)?)))
             .collect::<Result<Vec<_>>>()?;
-        union::union(manifests)
+        let named: Vec<_> = manifests.iter().map(|(role, manifest)| (*role, manifest)).collect();
+        Ok(union::union(&named)?.into_owned())
     }
 }

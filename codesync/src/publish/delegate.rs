@@ -15,7 +15,7 @@ use crate::{
 /// Most names that a ring's teams may have had: snapshots name them for ever.
 const NAMES_MAX: usize = 256;
 /// Most globs and keys of one team.
-const GLOBS_MAX: usize = 256;
+const GLOBS_MAX: usize = 64;
 const KEYS_MAX: usize = 16;
 
 /// What is handed over, and to whom.

@@ -44,7 +44,7 @@ pub(crate) fn raise(
     library: &Library,
     keys: &Keys,
     ring: &str,
-    floor: Versions,
+    floor: &Versions,
     now: DateTime<Utc>,
 ) -> Result<Versions> {
     let own = library.versions(ring)?;

@@ -59,7 +59,8 @@ impl Attempt<'_> {
         }
         let manifests: Vec<Manifest> = done.into_iter().flatten().collect();
         if several {
-            stage.retarget(&parts::whole(tree, &manifests)?)?;
+            let whole = parts::whole(tree, &manifests)?;
+            stage.retarget(&whole)?;
         }
         self.fetch_missing(source, stage)?;
         Ok((manifests, transfer))
@@ -131,7 +132,8 @@ impl Attempt<'_> {
         stage: &mut Stage,
     ) -> Result<(Vec<Manifest>, Transfer)> {
         let manifests = self.fetch_manifests(source, tree)?;
-        stage.retarget(&parts::whole(tree, &manifests)?)?;
+        let whole = parts::whole(tree, &manifests)?;
+        stage.retarget(&whole)?;
         let transfer = self.fetch_missing(source, stage)?;
         Ok((manifests, transfer))
     }

@@ -71,19 +71,22 @@ pub(super) fn signed_text(release: &Release, tree: &Tree) -> Option<Vec<u8>> {
         if sha256(&text) != part.offer.manifest.sha256 {
             return None;
         }
-        manifests.push((part.role.as_str(), Manifest::parse(&text).ok()?));
+        manifests.push(Manifest::parse(&text).ok()?);
     }
-    let whole = union(manifests).ok()?;
+    let parts = tree.parts.iter().zip(&manifests);
+    let parts: Vec<_> = parts.map(|(part, one)| (part.role.as_str(), one)).collect();
+    let whole = union(&parts).ok()?;
     (whole.text().as_bytes() == text).then_some(text)
 }
 
 /// The tree that `manifests`, the parts of `tree`, make. Refuses a path that is not its role's.
-pub(super) fn whole(tree: &Tree, manifests: &[Manifest]) -> Result<Manifest> {
-    let parts = tree.parts.iter().zip(manifests);
-    for (part, manifest) in parts.clone() {
+pub(super) fn whole<'a>(tree: &Tree, manifests: &'a [Manifest]) -> Result<Cow<'a, Manifest>> {
+    let mut parts = Vec::new();
+    for (part, manifest) in tree.parts.iter().zip(manifests) {
         part.paths.check(manifest)?;
+        parts.push((part.role.as_str(), manifest));
     }
-    union(parts.map(|(part, manifest)| (part.role.as_str(), manifest.clone())).collect())
+    union(&parts)
 }
 
 /// The other parts of a tree while one is being built.
@@ -101,8 +104,9 @@ impl Beside<'_> {
             return Cow::Borrowed(new);
         }
         let all = |waiting: &[&Manifest]| {
-            let others = self.done.iter().chain(waiting).map(|one| ("", (*one).clone()));
-            union(others.chain([("", new.clone())]).collect()).map(Cow::Owned)
+            let others = self.done.iter().chain(waiting).chain([&new]);
+            let all: Vec<_> = others.map(|one| ("", *one)).collect();
+            union(&all).map(|all| Cow::Owned(all.into_owned()))
         };
         all(&self.waiting).or_else(|_| all(&[])).unwrap_or(Cow::Borrowed(new))
     }

@@ -29,7 +29,7 @@ impl Attempt<'_> {
             Manifest::parse(&text)?
         } else {
             let manifests = self.fetch_manifests(source, tree)?;
-            let signed = parts::whole(tree, &manifests)?;
+            let signed = parts::whole(tree, &manifests)?.into_owned();
             // Without its manifest nobody can tell what the tree was; with another one, the number
             // was used twice.
             let text = active.manifest_text().unwrap_or_default();
