@@ -62,7 +62,7 @@ pub struct Report {
     /// Worst first.
     pub findings: Vec<Finding>,
     /// When each role of each ring expires.
-    pub expires: BTreeMap<String, BTreeMap<&'static str, DateTime<Utc>>>,
+    pub expires: BTreeMap<String, BTreeMap<String, DateTime<Utc>>>,
     /// Files that were hashed.
     pub files: u64,
     /// Their bytes.
@@ -100,9 +100,9 @@ pub fn examine(library: &Library, keys: Option<&Keys>, now: DateTime<Utc>) -> Re
                 continue;
             }
         };
-        gaps(library, &ring, versions, &mut report)?;
-        trust(library, &ring, versions, now, &mut report)?;
-        export(library, &ring, versions, &mut report)?;
+        gaps(library, &ring, &versions, &mut report)?;
+        trust(library, &ring, &versions, now, &mut report)?;
+        export(library, &ring, &versions, &mut report)?;
     }
     stored(library, &mut report)?;
     places::library(library.folder(), &mut report)?;
@@ -113,7 +113,7 @@ pub fn examine(library: &Library, keys: Option<&Keys>, now: DateTime<Utc>) -> Re
     Ok(report)
 }
 
-fn gaps(library: &Library, ring: &str, versions: Versions, report: &mut Report) -> Result<()> {
+fn gaps(library: &Library, ring: &str, versions: &Versions, report: &mut Report) -> Result<()> {
     let folder = library.ring(ring)?;
     let place = |file: &str| folder.join(file).display().to_string();
     if versions.root == 0 {
@@ -125,7 +125,7 @@ fn gaps(library: &Library, ring: &str, versions: Versions, report: &mut Report) 
         if number(".root.json").is_some_and(|number| number > versions.root) {
             let what = format!("root {} before it is missing", versions.root + 1);
             report.add(Level::Wrong, place(&text), what, "restore the missing root from a copy");
-        } else if number(".targets.json").is_some_and(|number| number > versions.targets) {
+        } else if unnamed(&text, versions) {
             let what = "written, but not named by a timestamp: a publication was cut off";
             report.add(Level::Note, place(&text), what, "publish or push again");
         } else if text.starts_with(".new-") {
@@ -135,12 +135,20 @@ fn gaps(library: &Library, ring: &str, versions: Versions, report: &mut Report) 
     Ok(())
 }
 
+/// Whether `file` is a role's metadata newer than what the snapshot names.
+fn unnamed(file: &str, versions: &Versions) -> bool {
+    let role = file.strip_suffix(".json").and_then(|file| file.split_once('.'));
+    let Some((version, role)) = role else { return false };
+    let ours = role == "targets" || name::is_team(role);
+    ours && version.parse::<u64>().is_ok_and(|version| version > versions.of(role))
+}
+
 /// Verifies as a client that begins with the first root, with a clock at which nothing expires;
 /// expiry is told on its own.
 fn trust(
     library: &Library,
     ring: &str,
-    versions: Versions,
+    versions: &Versions,
     now: DateTime<Utc>,
     report: &mut Report,
 ) -> Result<()> {
@@ -156,8 +164,7 @@ fn trust(
     let ssh = Access::default();
     let mut source = source::connect(&address, &ssh)?;
     let verified = Trust::open(workshop.path(), &pinned, Some(ring)).and_then(|mut trust| {
-        let files = source.refresh(ring, trust.versions())?;
-        trust.refresh(&files, DateTime::UNIX_EPOCH)?;
+        source::refresh(source.as_mut(), &mut trust, ring, DateTime::UNIX_EPOCH)?;
         Ok(trust)
     });
     let trust = match verified {
@@ -170,11 +177,12 @@ fn trust(
     };
     let expires = trust.expires();
     for (role, time) in &expires {
-        let (days, remedy) = match *role {
+        let (days, remedy) = match role.as_str() {
             "root" => (WARN_DAYS, "sign a new root: codesync rotate ROLE (docs/keys.md)"),
             "targets" => (WARN_DAYS, "publish anew"),
             "timestamp" => (WARN_DAYS_TIMESTAMP, "run codesync refresh, daily, from a timer"),
-            _ => (WARN_DAYS, "run codesync refresh, daily, from a timer"),
+            "snapshot" => (WARN_DAYS, "run codesync refresh, daily, from a timer"),
+            _ => (WARN_DAYS, "let the team publish anew, or undelegate it"),
         };
         let date = time.format("%Y-%m-%d %H:%M UTC");
         if *time <= now {
@@ -277,11 +285,11 @@ fn stray(path: &Path, report: &mut Report) {
 }
 
 /// The exported tree is exactly the newest release.
-fn export(library: &Library, ring: &str, versions: Versions, report: &mut Report) -> Result<()> {
+fn export(library: &Library, ring: &str, versions: &Versions, report: &mut Report) -> Result<()> {
     let tree = library.folder().join("export").join(ring);
-    let Some(published) = library.published(ring, versions.targets)? else { return Ok(()) };
     // A damaged manifest is found where it is.
-    let Ok(manifest) = library.manifest(ring, &published) else { return Ok(()) };
+    let Ok(Some(parts)) = library.parts(ring, versions.release()) else { return Ok(()) };
+    let Ok(manifest) = library.tree(ring, &parts) else { return Ok(()) };
     let mut there = Vec::new();
     walk(&tree, "", &mut there)?;
     let remedy = "publish or push again: that brings the export in order";

@@ -52,13 +52,25 @@ impl Needed {
     pub(crate) fn of(library: &Library, keep: u64) -> Result<Self> {
         let mut needed = Self::default();
         for ring in library.rings()? {
-            let newest = library.versions(&ring)?.targets;
+            let versions = library.versions(&ring)?;
             let folder = library.ring(&ring)?.join("targets");
-            for number in newest.saturating_sub(keep - 1).max(1)..=newest {
+            let roles = std::iter::once("targets").chain(versions.teams.keys().map(String::as_str));
+            let span = |role: &str| {
+                let newest = versions.of(role);
+                newest.saturating_sub(keep - 1).max(1)..=newest
+            };
+            let all = roles.flat_map(|role| span(role).map(move |version| (role, version)));
+            // A team that is gone needs nothing once the last releases do not know it.
+            let mut teams: HashSet<String> = HashSet::new();
+            for (role, number) in all {
                 // A pushed library lacks the releases that were never pushed.
-                let Some(published) = library.published(&ring, number)? else { continue };
+                let Some(published) = library.signed(&ring, role, number)? else { continue };
+                teams.extend(published.teams().into_iter().map(|team| team.name));
+                let known = role == "targets" || teams.contains(role);
                 // Nor does what an earlier gc has taken apart need anything any more.
-                if number < newest && !library.has_manifest(&ring, &published)? {
+                let newest = number == versions.of(role);
+                let taken_apart = !newest && !library.has_manifest(&ring, &published)?;
+                if !known || taken_apart || published.manifest().0.is_empty() {
                     continue;
                 }
                 for (name, target) in published.signed["targets"].as_object().into_iter().flatten()

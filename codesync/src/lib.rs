@@ -26,6 +26,7 @@ pub mod source;
 pub mod stage;
 pub mod store;
 pub mod trust;
+pub mod union;
 pub mod upload;
 pub mod wire;
 

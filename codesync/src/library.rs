@@ -7,6 +7,10 @@ use std::{
 
 use serde_json::Value;
 
+mod parts;
+
+pub use parts::{Team, teams};
+
 use crate::{
     Error, Kind, Result, disk,
     manifest::{File, Hash, MANIFEST_MAX, Manifest, sha256},
@@ -19,13 +23,17 @@ pub struct Library {
     folder: PathBuf,
 }
 
-/// One release as its signed targets describe it. Read from the publisher's own disk: the
-/// signatures are not checked here.
+/// One role's part of a release as its signed targets describe it. Read from the publisher's own
+/// disk: the signatures are not checked here.
 #[derive(Debug, Clone)]
 pub struct Published {
-    /// Its number.
+    /// The release that it made, and is part of until the role signs the next.
     pub release: u64,
-    /// `signed` of its targets.json.
+    /// `targets`, or the team that signed it.
+    pub role: String,
+    /// The version of the role's metadata: the release, where there are no teams.
+    pub version: u64,
+    /// `signed` of its metadata.
     pub signed: Value,
     /// Ids of the keys that signed it.
     pub signers: Vec<String>,
@@ -126,15 +134,26 @@ impl Library {
         let file = format!("{}.snapshot.json", versions.snapshot);
         let snapshot = self.metadata(ring, &file)?.ok_or_else(|| damaged(&file))?;
         let snapshot: Value = serde_json::from_slice(&snapshot).map_err(|_| damaged(&file))?;
-        versions.targets = snapshot["signed"]["meta"]["targets.json"]["version"]
-            .as_u64()
-            .ok_or_else(|| damaged(&file))?;
+        let meta = &snapshot["signed"]["meta"];
+        versions.targets =
+            meta["targets.json"]["version"].as_u64().ok_or_else(|| damaged(&file))?;
+        for (name, meta) in meta.as_object().into_iter().flatten() {
+            let team = name.strip_suffix(".json").filter(|role| name::is_team(role));
+            if let (Some(team), Some(version)) = (team, meta["version"].as_u64()) {
+                versions.teams.insert(team.to_owned(), version);
+            }
+        }
         Ok(versions)
     }
 
-    /// Release `number` of `ring`, or `None` when it was never published.
-    pub fn published(&self, ring: &str, number: u64) -> Result<Option<Published>> {
-        let file = format!("{number}.targets.json");
+    /// What the top-level targets of this version say, or `None` when they were never published.
+    pub fn published(&self, ring: &str, version: u64) -> Result<Option<Published>> {
+        self.signed(ring, "targets", version)
+    }
+
+    /// The same for `role`, which is `targets` or a team.
+    pub fn signed(&self, ring: &str, role: &str, version: u64) -> Result<Option<Published>> {
+        let file = format!("{version}.{role}.json");
         let Some(bytes) = self.metadata(ring, &file)? else { return Ok(None) };
         let mut json: Value = serde_json::from_slice(&bytes).map_err(|_| {
             Error::new(
@@ -148,23 +167,20 @@ impl Library {
                 all.iter().filter_map(|one| one["keyid"].as_str().map(str::to_owned)).collect()
             })
             .unwrap_or_default();
-        Ok(Some(Published { release: number, signed: json["signed"].take(), signers }))
+        let signed = json["signed"].take();
+        let release = signed["release"].as_u64().unwrap_or(version);
+        Ok(Some(Published { release, role: role.to_owned(), version, signed, signers }))
     }
 
     /// Whether the manifest of `published` is still here: `codesync gc` removes old ones.
     pub fn has_manifest(&self, ring: &str, published: &Published) -> Result<bool> {
-        let hash = published.signed["targets"]["manifest"]["hashes"]["sha256"].as_str();
-        let file = format!("{}.manifest", hash.unwrap_or_default());
-        Ok(self.ring(ring)?.join("targets").join(file).exists())
+        Ok(self.ring(ring)?.join("targets").join(published.manifest().1).exists())
     }
 
     /// The manifest of `published`, compared with its hash.
     pub fn manifest(&self, ring: &str, published: &Published) -> Result<Manifest> {
-        let hash = published.signed["targets"]["manifest"]["hashes"]["sha256"]
-            .as_str()
-            .filter(|hash| name::is_sha256(hash))
-            .unwrap_or_default();
-        let path = self.ring(ring)?.join("targets").join(format!("{hash}.manifest"));
+        let (hash, file) = published.manifest();
+        let path = self.ring(ring)?.join("targets").join(file);
         let text = disk::read_bounded(&path, MANIFEST_MAX)?.unwrap_or_default();
         if hex::encode(sha256(&text)) != hash {
             return Err(Error::new(

@@ -183,21 +183,23 @@ impl Copy<'_> {
             },
             now,
         )?;
-        let offer = trust.offer()?;
+        let tree = trust.tree()?;
         let targets =
             trust.every_target(&mut |file, limit| source.metadata(&ring, file, limit), now)?;
         for target in &targets {
             self.take_target(source, target)?;
         }
-        let path = self.target_path(&offer.manifest);
-        let text = disk::read_bounded(&path, MANIFEST_MAX)?.unwrap_or_default();
-        if sha256(&text) != offer.manifest.sha256 {
-            return Err(Error::new(
-                Kind::Io,
-                format!("{} is damaged; remove it and mirror again", path.display()),
-            ));
+        for offer in tree.parts.iter().map(|part| &part.offer) {
+            let path = self.target_path(&offer.manifest);
+            let text = disk::read_bounded(&path, MANIFEST_MAX)?.unwrap_or_default();
+            if sha256(&text) != offer.manifest.sha256 {
+                return Err(Error::new(
+                    Kind::Io,
+                    format!("{} is damaged; remove it and mirror again", path.display()),
+                ));
+            }
+            self.take_objects(source, &Manifest::parse(&text)?)?;
         }
-        self.take_objects(source, &Manifest::parse(&text)?)?;
 
         // Everything is there; now it may be named, the timestamp last.
         disk::sync_everything(self.folder)?;
@@ -211,7 +213,7 @@ impl Copy<'_> {
                 disk::replace(&path, &bytes, 0o644)?;
             }
         }
-        self.report.release = offer.release;
+        self.report.release = tree.release;
         Ok(())
     }
 

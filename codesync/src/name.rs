@@ -95,6 +95,28 @@ pub fn check_ring(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Checks a team's name: 1 to 64 of `a-z 0-9 -`, first a letter, and no role's or root key's name.
+pub fn check_team(name: &str) -> Result<()> {
+    if is_team(name) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Usage,
+        format!(
+            "{name:?} is not a team's name: use 1 to 64 lower-case letters, digits or `-`, first a letter, and not the name of a role or of a root key"
+        ),
+    ))
+}
+
+/// Whether [`check_team`] takes `name`.
+pub fn is_team(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !["root", "targets", "snapshot", "timestamp"].contains(&name)
+        && !name.starts_with("root-")
+}
+
 /// Whether `name` can be a file of a ring's `targets/`: `<sha256>.<target>`.
 pub fn is_target_file(name: &str) -> bool {
     match name.split_once('.') {
@@ -156,6 +178,19 @@ mod tests {
                 sorted.sort_unstable();
             }
             assert!(check_set(sorted.into_iter()).is_err(), "{set:?}");
+        }
+    }
+
+    #[test]
+    fn team_names() {
+        for name in ["web", "a", "team-2", "rooted"] {
+            assert!(check_team(name).is_ok(), "{name}");
+        }
+        let long = "a".repeat(65);
+        for name in
+            ["", "Web", "2", "-a", "a.b", "a_b", "a/b", "ä", "root", "root-1", "targets", &long]
+        {
+            assert!(check_team(name).is_err(), "{name}");
         }
     }
 

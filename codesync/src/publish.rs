@@ -8,13 +8,16 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Error, Kind, Result, disk,
-    library::{Library, Published},
+    library::{self, Library, Published, Team},
     manifest::Manifest,
     name,
     sign::{Key, Keys, Role, envelope},
+    trust::{Paths, Versions},
+    union::union,
 };
 
 mod bundles;
+mod delegate;
 pub(crate) mod export;
 mod large;
 mod online;
@@ -23,6 +26,7 @@ mod scan;
 
 pub mod root;
 use bundles::store_targets;
+pub use delegate::{Delegation, delegate, undelegate};
 pub use online::refresh;
 use online::sign_online;
 pub(crate) use online::{lock, raise};
@@ -53,14 +57,38 @@ impl Default for Lifetimes {
     }
 }
 
+/// Whose part of which ring is published: the top-level one, or a team's.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The ring.
+    pub ring: &'a str,
+    /// The team; `None` for the top-level publisher.
+    pub team: Option<&'a str>,
+}
+
+impl<'a> From<&'a str> for Place<'a> {
+    fn from(ring: &'a str) -> Self {
+        Self { ring, team: None }
+    }
+}
+
+impl<'a> Place<'a> {
+    fn role(&self) -> &'a str {
+        self.team.unwrap_or("targets")
+    }
+}
+
 /// What a publication did: `publish --json` of contract.md.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// The ring.
     pub ring: String,
+    /// The team whose part it is; absent for the top-level publisher.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
     /// The release that is newest now.
     pub release: u64,
-    /// Files in it.
+    /// Files in the part that was published: all of them, where there are no teams.
     pub files: usize,
     /// Files that were added, changed or removed since the release before.
     pub changed: usize,
@@ -154,77 +182,87 @@ pub fn init(
     Ok(())
 }
 
-/// Publishes `tree` as the next release of `ring`.
+/// Publishes `tree` as the next release of a ring, or as a team's part of it.
 ///
 /// A tree that equals the newest release makes no new one, unless that expires within 30 days:
 /// only the timestamp is signed anew.
-pub fn publish(
+pub fn publish<'a>(
     library: &Library,
     keys: &Keys,
     tree: &Path,
-    ring: &str,
+    place: impl Into<Place<'a>>,
     note: &str,
     lifetimes: Lifetimes,
     now: DateTime<Utc>,
 ) -> Result<Report> {
-    library.ring(ring)?;
+    let place = place.into();
+    library.ring(place.ring)?;
     let _lock = lock(library)?;
-    let issue = Issue { library, keys, ring, note, lifetimes, now };
+    let issue = Issue { library, keys, place, note, lifetimes, now, delegations: None };
     // Before the work: a missing key is known at once.
-    let key = keys.role(Role::Targets)?;
+    let key = issue.key()?;
     issue.sign(&key, &scan(tree, library)?, None)
 }
 
-/// Publishes what the newest release of `from` holds as the next release of `to`.
-pub fn promote(
+/// Publishes what the newest release of `from` holds as the next release of `to`: the part of the
+/// same role.
+pub fn promote<'a>(
     library: &Library,
     keys: &Keys,
-    (from, to): (&str, &str),
+    (from, to): (&str, impl Into<Place<'a>>),
     lifetimes: Lifetimes,
     now: DateTime<Utc>,
 ) -> Result<Report> {
-    if from == to {
+    let to = to.into();
+    if from == to.ring {
         return Err(Error::new(Kind::Usage, "a ring cannot be promoted to itself"));
     }
-    library.ring(to)?;
-    let number = library.versions(from)?.targets;
+    library.ring(to.ring)?;
+    let number = library.versions(from)?.release();
     if number == 0 {
         return Err(Error::new(Kind::Usage, format!("ring {from} has no release to promote")));
     }
     reissue(library, keys, (from, number), to, lifetimes, now)
 }
 
-/// Publishes what release `number` of `ring` held under the next number.
-pub fn rollback(
+/// Publishes what release `number` of a ring held under the next number: the part of one role.
+pub fn rollback<'a>(
     library: &Library,
     keys: &Keys,
-    ring: &str,
+    place: impl Into<Place<'a>>,
     number: u64,
     lifetimes: Lifetimes,
     now: DateTime<Utc>,
 ) -> Result<Report> {
-    let newest = library.versions(ring)?.targets;
+    let place = place.into();
+    let ring = place.ring;
+    let newest = library.versions(ring)?.release();
     if number == 0 || number >= newest {
         return Err(Error::new(
             Kind::Usage,
             format!("ring {ring} cannot roll back to {number}: its newest release is {newest}"),
         ));
     }
-    reissue(library, keys, (ring, number), ring, lifetimes, now)
+    reissue(library, keys, (ring, number), place, lifetimes, now)
 }
 
 fn reissue(
     library: &Library,
     keys: &Keys,
     (from, number): (&str, u64),
-    to: &str,
+    place: Place<'_>,
     lifetimes: Lifetimes,
     now: DateTime<Utc>,
 ) -> Result<Report> {
     let _lock = lock(library)?;
-    let release = library
-        .published(from, number)?
+    let to = place.ring;
+    let parts = library
+        .parts(from, number)?
         .ok_or_else(|| Error::new(Kind::Usage, format!("ring {from} has no release {number}")))?;
+    let release = parts.into_iter().find(|part| part.role == place.role()).ok_or_else(|| {
+        let what = format!("the team {} had no part in release {number} of ring", place.role());
+        Error::new(Kind::Usage, format!("{what} {from}"))
+    })?;
     let manifest = library.manifest(from, &release)?;
     let words = release.signed["note"].as_str().unwrap_or_default();
     let note = match (from == to, words) {
@@ -232,8 +270,8 @@ fn reissue(
         (false, "") => format!("release {number} of {from}"),
         (false, words) => format!("release {number} of {from}: {words}"),
     };
-    let issue = Issue { library, keys, ring: to, note: &note, lifetimes, now };
-    let key = keys.role(Role::Targets)?;
+    let issue = Issue { library, keys, place, note: &note, lifetimes, now, delegations: None };
+    let key = issue.key()?;
     issue.sign(&key, &manifest, (from == to).then_some(number))
 }
 
@@ -241,25 +279,86 @@ fn reissue(
 struct Issue<'a> {
     library: &'a Library,
     keys: &'a Keys,
-    ring: &'a str,
+    place: Place<'a>,
     note: &'a str,
     lifetimes: Lifetimes,
     now: DateTime<Utc>,
+    /// Other delegations than the release before has; null for none.
+    delegations: Option<Value>,
 }
 
 impl Issue<'_> {
+    /// The key that signs it.
+    fn key(&self) -> Result<Key> {
+        let Place { ring, team } = self.place;
+        let key = self.keys.signer(self.place.role())?;
+        match team {
+            None => rotate::check_authorized(self.library, ring, Role::Targets, &key)?,
+            Some(team) => {
+                let found = self.team(team)?.ok_or_else(|| delegate::unknown(ring, team))?;
+                if !found.keys.iter().any(|id| id == key.id()) {
+                    return Err(Error::new(
+                        Kind::Config,
+                        format!(
+                            "the key {} is none of those that ring {ring} delegates {team}'s paths to; clients would refuse what it signs",
+                            self.keys.path(team).display()
+                        ),
+                    ));
+                }
+            }
+        }
+        Ok(key)
+    }
+
+    fn team(&self, team: &str) -> Result<Option<Team>> {
+        let ring = self.place.ring;
+        let top = self.library.published(ring, self.library.versions(ring)?.targets)?;
+        Ok(top.and_then(|top| top.teams().into_iter().find(|one| one.name == team)))
+    }
+
+    /// The tree with `manifest` as this role's part: nobody publishes what is not his, or what is
+    /// another's already.
+    fn whole(&self, manifest: &Manifest, versions: &Versions) -> Result<Manifest> {
+        let Self { library, place, .. } = self;
+        if let Some(team) = place.team {
+            let found = self.team(team)?.ok_or_else(|| delegate::unknown(place.ring, team))?;
+            Paths::of(team, &found.paths)?.check(manifest)?;
+        }
+        let top = match versions.targets {
+            0 => None,
+            version => library.published(place.ring, version)?,
+        };
+        let teams = match (&self.delegations, &top) {
+            (Some(delegations), _) => library::teams(delegations),
+            (None, Some(top)) => top.teams(),
+            (None, None) => Vec::new(),
+        };
+        let mut manifests = Vec::new();
+        let others = std::iter::once("targets").chain(teams.iter().map(|team| team.name.as_str()));
+        for role in others.filter(|role| *role != place.role() && versions.of(role) > 0) {
+            let part = library.newest(place.ring, role, versions)?;
+            if !part.manifest().0.is_empty() {
+                manifests.push((role, library.manifest(place.ring, &part)?));
+            }
+        }
+        let others = manifests.iter().map(|(role, one)| (*role, one));
+        let all: Vec<_> = others.chain([(place.role(), manifest)]).collect();
+        union(&all)
+    }
+
     /// Signs `manifest`, whose contents are stored, as the next release. `content_of` is the
     /// earlier release that it repeats.
     fn sign(&self, key: &Key, manifest: &Manifest, content_of: Option<u64>) -> Result<Report> {
-        let Self { library, keys, ring, note, lifetimes, now } = *self;
+        let Self { library, keys, place, note, lifetimes, now, .. } = *self;
+        let Place { ring, team } = place;
         if note.len() > NOTE_MAX {
             return Err(Error::new(Kind::Usage, "the note is longer than 4,096 bytes; shorten it"));
         }
-        rotate::check_authorized(library, ring, Role::Targets, key)?;
         let versions = library.versions(ring)?;
-        let former = match versions.targets {
+        let whole = self.whole(manifest, &versions)?;
+        let former = match versions.of(place.role()) {
             0 => None,
-            number => library.published(ring, number)?,
+            version => library.signed(ring, place.role(), version)?,
         };
         let old = match &former {
             Some(former) => library.manifest(ring, former)?,
@@ -268,7 +367,8 @@ impl Issue<'_> {
         let changed = manifest.changes(&old).len();
         let mut report = Report {
             ring: ring.to_owned(),
-            release: versions.targets,
+            team: team.map(str::to_owned),
+            release: versions.release(),
             files: manifest.len(),
             changed,
             bytes: 0,
@@ -276,8 +376,12 @@ impl Issue<'_> {
             root_expires: root_expires(library, ring)?,
             targets_expires: after(now, lifetimes.targets),
         };
-        if let Some(former) = former.as_ref().filter(|one| changed == 0 && !ending(one, now)) {
-            sign_online(library, keys, ring, versions, versions.targets, lifetimes, now)?;
+        // A team's new key has to sign before the former one can go.
+        let signed = |former: &Published| team.is_none() || former.signers == [key.id()];
+        let same = changed == 0 && self.delegations.is_none();
+        let standing = |one: &&Published| same && signed(one) && !ending(one, now);
+        if let Some(former) = former.as_ref().filter(standing) {
+            sign_online(library, keys, ring, versions, lifetimes, now)?;
             let word = |key: &str| former.signed[key].as_str().unwrap_or_default().to_owned();
             report.note = word("note");
             report.targets_expires = word("expires");
@@ -286,23 +390,37 @@ impl Issue<'_> {
 
         // Contents first, then what points to them.
         disk::sync_everything(library.folder())?;
-        report.release = versions.targets + 1;
-        let (targets, bytes) =
-            store_targets(library, ring, report.release, manifest, former.as_ref())?;
+        report.release = versions.release() + 1;
+        let version = versions.of(place.role()) + 1;
+        let (targets, bytes) = store_targets(library, place, version, manifest, former.as_ref())?;
         report.bytes = bytes;
         let mut signed = json!({
-            "_type": "targets", "spec_version": "1.0.0", "version": report.release,
+            "_type": "targets", "spec_version": "1.0.0", "version": version,
             "expires": report.targets_expires, "ring": ring, "published": stamp(now),
             "note": note, "targets": targets,
         });
         if let Some(number) = content_of {
             signed["content_of"] = json!(number);
         }
-        let file = library.ring(ring)?.join(format!("{}.targets.json", report.release));
+        if report.release != version {
+            signed["release"] = json!(report.release);
+        }
+        let kept = former.as_ref().map(|former| former.signed["delegations"].clone());
+        if let Some(delegations) = self.delegations.clone().or(kept)
+            && !delegations.is_null()
+        {
+            signed["delegations"] = delegations;
+        }
+        let file = library.ring(ring)?.join(format!("{version}.{}.json", place.role()));
         disk::replace(&file, &envelope(&signed, &[key])?, 0o644)?;
         // From here on the release can be seen.
-        sign_online(library, keys, ring, versions, report.release, lifetimes, now)?;
-        export::update(library, ring, manifest)?;
+        let mut named = versions;
+        match team {
+            None => named.targets = version,
+            Some(team) => _ = named.teams.insert(team.to_owned(), version),
+        }
+        sign_online(library, keys, ring, named, lifetimes, now)?;
+        export::update(library, ring, &whole)?;
         Ok(report)
     }
 }

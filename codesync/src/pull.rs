@@ -17,13 +17,14 @@ use crate::{
     source::{self, Access, Address, Source},
     stage::Stage,
     store::{Release, Staged, Store},
-    trust::{Offer, Trust},
+    trust::{Tree, Trust},
 };
 
 mod adopt;
 mod backoff;
 mod fill;
 mod large;
+mod parts;
 mod repair;
 mod route;
 
@@ -279,31 +280,31 @@ impl Attempt<'_> {
         report: &mut Report,
     ) -> Result<()> {
         source::refresh(source, trust, &self.settings.ring, self.now)?;
-        let offer = trust.offer()?;
+        let tree = trust.tree()?;
         if let Some(active) = active {
-            if offer.release < active.number {
+            if tree.release < active.number {
                 return Err(Error::refused(format!(
                     "ring {} went back from release {} to {}: the source is outdated or hostile",
-                    self.settings.ring, active.number, offer.release
+                    self.settings.ring, active.number, tree.release
                 )));
             }
-            if offer.release == active.number {
-                let known = active.summary().filter(|one| one.hash == offer.manifest.sha256);
-                if let Some(known) = known.filter(|_| !active.is_damaged()) {
+            if tree.release == active.number {
+                let known = parts::signed(active, &tree).filter(|_| !active.is_damaged());
+                if let Some(known) = known {
                     report.outcome = Outcome::Current;
                     report.files_total = known.files;
                     return Ok(());
                 }
-                return self.repair(source, &offer, active, report);
+                return self.repair(source, &tree, active, report);
             }
         }
-        self.update(source, &offer, active, report)
+        self.update(source, &tree, active, report)
     }
 
     fn update(
         &self,
         source: &mut dyn Source,
-        offer: &Offer,
+        tree: &Tree,
         active: Option<&Release>,
         report: &mut Report,
     ) -> Result<()> {
@@ -315,10 +316,10 @@ impl Attempt<'_> {
         };
         let before = known.as_ref().map(|(_, manifest)| manifest.clone()).unwrap_or_default();
         // Built by an earlier sync that was cut off between the renames.
-        if let Some(there) = self.store.release(offer.release) {
-            if there.summary().is_some_and(|one| one.hash == offer.manifest.sha256) {
-                self.store.activate(offer.release)?;
-                self.finished(offer, &before, &there.manifest()?, Transfer::None, report);
+        if let Some(there) = self.store.release(tree.release) {
+            if parts::signed(&there, tree).is_some() {
+                self.store.activate(tree.release)?;
+                self.finished(tree, &before, &there.manifest()?, Transfer::None, report);
                 return self.store.retire(None);
             }
             crate::store::remove(&there.tree)?;
@@ -326,23 +327,25 @@ impl Attempt<'_> {
         }
         let suspicious = active.is_some_and(Release::is_damaged);
         let mut stage = Stage::begin(self.store, known.clone(), suspicious)?;
-        let result = self.fill(source, offer, known.as_ref(), &mut stage);
-        let (manifest, transfer) = match result {
+        let result = self.fill(source, tree, known.as_ref(), &mut stage);
+        let (manifests, transfer) = match result {
             Ok(done) => done,
             // The active tree is not what it should be: take nothing in it for granted.
             Err(Fault::Local) => {
                 stage = Stage::begin(self.store, known.clone(), true)?;
-                self.fill_by_files(source, offer, &mut stage)?
+                self.fill_by_files(source, tree, &mut stage)?
             }
             Err(Fault::Error(error)) => return Err(error),
         };
-        let staged = stage.finish(offer.release, &manifest)?;
+        let manifest = parts::whole(tree, &manifests)?;
+        let staged = stage.finish(tree.release, &manifest)?;
+        parts::keep(&staged.meta, tree, &manifests, &manifest)?;
         // The disk and the processor work at the same time.
         let sync = stage.sync();
         std::thread::scope(|scope| {
             let synced = scope.spawn(sync);
             (self.prepare)(&staged).map_err(|why| {
-                Error::refused(format!("release {} cannot be used: {why}", offer.release))
+                Error::refused(format!("release {} cannot be used: {why}", tree.release))
             })?;
             synced.join().unwrap_or_else(|_| {
                 Err(Error::new(Kind::Io, "writing the release to disk failed unexpectedly"))
@@ -350,22 +353,22 @@ impl Attempt<'_> {
         })?;
         disk::sync_folder(&staged.meta)?;
         self.store.adopt(&staged)?;
-        self.finished(offer, &before, &manifest, transfer, report);
-        let tree = self.settings.root.join("lib");
-        report.reason = self.adopt_known_hosts(offer.release, &tree, &manifest);
+        self.finished(tree, &before, &manifest, transfer, report);
+        let lib = self.settings.root.join("lib");
+        report.reason = self.adopt_known_hosts(tree.release, &lib, &manifest);
         self.store.retire(None)
     }
 
     fn finished(
         &self,
-        offer: &Offer,
+        tree: &Tree,
         before: &Manifest,
         after: &Manifest,
         transfer: Transfer,
         report: &mut Report,
     ) {
         report.outcome = Outcome::Updated;
-        report.release = Some(offer.release);
+        report.release = Some(tree.release);
         report.transfer = transfer;
         report.files_total = after.len() as u64;
         report.files_changed = after.changes(before).len() as u64;

@@ -16,8 +16,8 @@ use serde_json::Value;
 
 use crate::{
     Error, Kind, Result,
-    library::Library,
-    manifest::{Manifest, sha256},
+    library::{Library, Published},
+    manifest::sha256,
     name, publish,
     sign::Keys,
     source::Remote,
@@ -72,15 +72,16 @@ pub fn push<S: Read + Write>(
     let names: Vec<String> = own.keys().cloned().collect();
     let theirs: State = link.ask(&Op::Begin { rings: names.clone() })?;
     for (ring, versions) in &mut own {
-        let held = theirs.rings.get(ring).copied().unwrap_or_default().into();
-        *versions = catch_up(library, ring, *versions, held, keys, now)?;
+        let held = theirs.rings.get(ring).cloned().unwrap_or_default().into();
+        *versions = catch_up(library, ring, versions.clone(), &held, keys, now)?;
     }
     // Everything is offered before anything is sent: a refusal costs no upload.
     let mut bundles = Vec::new();
     for (ring, versions) in &own {
-        let held: Versions = theirs.rings.get(ring).copied().unwrap_or_default().into();
-        let lacking = link.offer(library, ring, *versions, held)?;
-        bundles.push((ring, targets(library, ring, versions.targets)?, lacking));
+        let held: Versions = theirs.rings.get(ring).cloned().unwrap_or_default().into();
+        let lacking = link.offer(library, ring, versions, held.root)?;
+        let parts = parts(library, ring, versions)?;
+        bundles.push((ring, targets(&parts), lacking));
     }
     let mut uploads = Uploads::default();
     for (ring, known, lacking) in bundles {
@@ -93,7 +94,7 @@ pub fn push<S: Read + Write>(
     }
     link.put_all(&mut uploads)?;
     for (ring, versions) in &own {
-        contents(&mut link, library, ring, versions.targets, &mut uploads)?;
+        contents(&mut link, library, ring, versions, &mut uploads)?;
     }
     let done: Committed = link.ask(&Op::Commit)?;
     let Link { files, resumed, .. } = link;
@@ -141,20 +142,25 @@ fn catch_up(
     library: &Library,
     ring: &str,
     own: Versions,
-    theirs: Versions,
+    theirs: &Versions,
     keys: Option<&Keys>,
     now: DateTime<Utc>,
 ) -> Result<Versions> {
-    for (what, here, there) in
-        [("release", own.targets, theirs.targets), ("root", own.root, theirs.root)]
-    {
+    let mut compared = vec![
+        ("release".to_owned(), own.release(), theirs.release()),
+        ("root".to_owned(), own.root, theirs.root),
+        ("targets.json".to_owned(), own.targets, theirs.targets),
+    ];
+    let teams = theirs.teams.iter();
+    compared.extend(teams.map(|(team, there)| (format!("{team}.json"), own.of(team), *there)));
+    for (what, here, there) in compared {
         if there > here {
             return Err(Error::refused(format!(
                 "ring {ring}: the server has {what} {there}, this library {what} {here}; versions never go back: publish from a copy of the server's library"
             )));
         }
     }
-    let same = Versions { root: own.root, ..theirs } == own;
+    let same = Versions { root: own.root, ..theirs.clone() } == own;
     if same || (own.timestamp > theirs.timestamp && own.snapshot >= theirs.snapshot) {
         return Ok(own);
     }
@@ -167,25 +173,27 @@ fn catch_up(
     publish::raise(library, keys, ring, theirs, now)
 }
 
+/// The parts of the newest release.
+fn parts(library: &Library, ring: &str, versions: &Versions) -> Result<Vec<Published>> {
+    let missing = || {
+        let file = format!("{}.targets.json of ring {ring}", versions.targets);
+        Error::new(Kind::Io, format!("{file} is missing here; run codesync doctor"))
+    };
+    library.parts(ring, versions.release())?.ok_or_else(missing)
+}
+
 /// The files in `targets/` of a release, with their signed lengths.
-fn targets(library: &Library, ring: &str, release: u64) -> Result<HashMap<String, u64>> {
-    let published = library.published(ring, release)?.ok_or_else(|| missing(ring, release))?;
+fn targets(parts: &[Published]) -> HashMap<String, u64> {
     let mut files = HashMap::new();
-    for (name, target) in published.signed["targets"].as_object().into_iter().flatten() {
+    let named = parts.iter().filter_map(|part| part.signed["targets"].as_object());
+    for (name, target) in named.flatten() {
         let hash = target["hashes"]["sha256"].as_str().unwrap_or_default();
         let file = format!("{hash}.{name}");
         if let (Some(length), true) = (target["length"].as_u64(), name::is_target_file(&file)) {
             files.insert(file, length);
         }
     }
-    Ok(files)
-}
-
-fn missing(ring: &str, release: u64) -> Error {
-    Error::new(
-        Kind::Io,
-        format!("{release}.targets.json of ring {ring} is missing here; run codesync doctor"),
-    )
+    files
 }
 
 fn unasked() -> Error {
@@ -197,31 +205,31 @@ fn contents<S: Read + Write>(
     link: &mut Link<'_, S>,
     library: &Library,
     ring: &str,
-    release: u64,
+    versions: &Versions,
     uploads: &mut Uploads,
 ) -> Result<()> {
-    let mut manifest: Option<(Manifest, String)> = None;
+    let mut known: Option<(HashMap<String, u64>, HashMap<String, PathBuf>)> = None;
     for _ in 0..ROUNDS_MAX {
         let lacking: Contents = link.ask(&Op::Contents { ring: ring.to_owned() })?;
         if lacking.contents.is_empty() {
             return Ok(());
         }
-        let (manifest, own) = match &manifest {
-            Some((manifest, own)) => (manifest, own),
+        let (sizes, manifests) = match &known {
+            Some(known) => known,
             None => {
-                let published =
-                    library.published(ring, release)?.ok_or_else(|| missing(ring, release))?;
-                let read = library.manifest(ring, &published)?;
-                let own = hex::encode(read.hash());
-                let (read, own) = manifest.insert((read, own));
-                (&*read, &*own)
+                let parts = parts(library, ring, versions)?;
+                let tree = library.tree(ring, &parts)?;
+                let sizes = tree.files().map(|file| (hex::encode(file.sha256), file.size));
+                let folder = library.ring(ring)?.join("targets");
+                let manifests = parts.iter().map(Published::manifest);
+                let manifests =
+                    manifests.map(|(hash, file)| (hash.to_owned(), folder.join(file))).collect();
+                &*known.insert((sizes.collect(), manifests))
             }
         };
-        let sizes: HashMap<String, u64> =
-            manifest.files().map(|file| (hex::encode(file.sha256), file.size)).collect();
         for content in lacking.contents {
-            let path = if content.sha256 == *own {
-                library.ring(ring)?.join("targets").join(format!("{own}.manifest"))
+            let path = if let Some(path) = manifests.get(&content.sha256) {
+                path.clone()
             } else if sizes.get(&content.sha256) == Some(&content.length) {
                 let mut hash = [0; 32];
                 hex::decode_to_slice(&content.sha256, &mut hash).map_err(|_| unasked())?;
@@ -339,14 +347,15 @@ impl<S: Read + Write> Link<'_, S> {
         &mut self,
         library: &Library,
         ring: &str,
-        own: Versions,
-        theirs: Versions,
+        own: &Versions,
+        root: u64,
     ) -> Result<Bundles> {
         let mut names: Vec<String> =
-            (theirs.root + 1..=own.root).map(|version| format!("{version}.root.json")).collect();
+            (root + 1..=own.root).map(|version| format!("{version}.root.json")).collect();
         names.push("timestamp.json".into());
         names.push(format!("{}.snapshot.json", own.snapshot));
-        names.push(format!("{}.targets.json", own.targets));
+        let parts = parts(library, ring, own)?;
+        names.extend(parts.iter().map(|part| format!("{}.{}.json", part.version, part.role)));
         let mut files = Vec::new();
         for name in names {
             let bytes = library.metadata(ring, &name)?.ok_or_else(|| {

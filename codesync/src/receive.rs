@@ -20,7 +20,8 @@ use crate::{
     library::Library,
     manifest::{Hash, Manifest, sha256},
     name,
-    trust::{self, Offer, ROOTS_MAX, Trust, Versions},
+    trust::{self, Part, ROOTS_MAX, TEAMS_MAX, Trust, Versions},
+    union::union,
     upload::{
         ANSWER_MAX, BUNDLE_MAX, Bundle, Bundles, CONTENT_MAX, Content, Contents, LISTED_MAX, Op,
         RINGS_MAX, Request, State,
@@ -181,7 +182,7 @@ fn send(out: &mut impl Write, answer: &impl Serialize) -> Result<()> {
 
 /// The metadata files of an offer, each within the limit of its kind.
 fn read_files(heads: &[FileHead], reader: &mut impl Read) -> Result<Vec<(String, Vec<u8>)>> {
-    if heads.len() > ROOTS_MAX + 4 {
+    if heads.len() > ROOTS_MAX + 4 + TEAMS_MAX {
         return Err(Error::new(Kind::Usage, "too many metadata files in one offer"));
     }
     let mut files = Vec::new();
@@ -222,10 +223,16 @@ struct Pending {
     before: Versions,
     after: Versions,
     files: Vec<(String, Vec<u8>)>,
-    offer: Offer,
+    parts: Vec<PendingPart>,
+    /// The tree that the parts make, once nothing is lacking.
+    tree: Option<Manifest>,
+}
+
+/// What one role signed of it.
+struct PendingPart {
+    part: Part,
     unpacked: bool,
     manifest: Option<Manifest>,
-    ready: bool,
 }
 
 impl Session {
@@ -308,14 +315,19 @@ impl Session {
             }
             put("pinned.json", first)?;
         } else {
-            for (own, theirs) in [
-                (format!("{}.root.json", before.root), "pinned.json"),
-                ("timestamp.json".to_owned(), "timestamp.json"),
-                (format!("{}.snapshot.json", before.snapshot), "snapshot.json"),
-                (format!("{}.targets.json", before.targets), "targets.json"),
-            ] {
+            let mut held = vec![
+                (format!("{}.root.json", before.root), "pinned.json".to_owned()),
+                ("timestamp.json".to_owned(), "timestamp.json".to_owned()),
+                (format!("{}.snapshot.json", before.snapshot), "snapshot.json".to_owned()),
+                (format!("{}.targets.json", before.targets), "targets.json".to_owned()),
+            ];
+            let teams = before.teams.iter();
+            held.extend(
+                teams.map(|(team, v)| (format!("{v}.{team}.json"), format!("{team}.json"))),
+            );
+            for (own, theirs) in held {
                 if let Some(bytes) = self.library.metadata(ring, &own)? {
-                    put(theirs, &bytes)?;
+                    put(&theirs, &bytes)?;
                 }
             }
         }
@@ -330,15 +342,9 @@ impl Session {
             }
         }
         // The same version must be the same bytes: else two publishers went different ways.
-        for (accepted, name) in [
-            ("targets.json", format!("{}.targets.json", after.targets)),
-            ("snapshot.json", format!("{}.snapshot.json", after.snapshot)),
-            ("timestamp.json", "timestamp.json".to_owned()),
-        ] {
-            let limit = trust::limit(&name).unwrap_or(0);
-            let accepted = disk::read_bounded(&workshop.path().join(accepted), limit)?;
+        for (name, accepted) in trust.accepted()? {
             match find(&name) {
-                Some(bytes) if accepted.as_ref() == Some(bytes) => kept.push((name, bytes.clone())),
+                Some(bytes) if accepted == *bytes => kept.push((name, accepted)),
                 _ => {
                     return Err(Error::refused(format!(
                         "ring {ring}: the server has another {name} of the same version; two libraries went different ways: publish from a copy of the server's"
@@ -346,9 +352,9 @@ impl Session {
                 }
             }
         }
-        let offer = trust.offer()?;
+        let parts = trust.tree()?.parts;
         let mut lacking = Vec::new();
-        for target in offer.bundles() {
+        for target in parts.iter().flat_map(|part| part.offer.bundles()) {
             let there =
                 self.library.folder().join("rings").join(ring).join("targets").join(target.file());
             let is = |path: &Path| {
@@ -371,10 +377,11 @@ impl Session {
             before,
             after,
             files: kept,
-            offer,
-            unpacked: false,
-            manifest: None,
-            ready: false,
+            parts: parts
+                .into_iter()
+                .map(|part| PendingPart { part, unpacked: false, manifest: None })
+                .collect(),
+            tree: None,
         };
         self.pending.insert(ring.to_owned(), pending);
         Ok(Bundles { bundles: lacking })
@@ -395,32 +402,40 @@ impl Session {
             .pending
             .get_mut(ring)
             .ok_or_else(|| Error::new(Kind::Usage, "contents come after an offer"))?;
-        let base = unpack::base(&self.library, ring, pending.before.targets);
-        if !pending.unpacked {
-            pending.unpacked = true;
-            pending.manifest = unpack::unpack(
-                &self.library,
-                &mut self.incoming,
-                ring,
-                &pending.offer,
-                base.as_ref(),
-            );
-        }
-        let target = &pending.offer.manifest;
-        if pending.manifest.is_none() {
-            pending.manifest = unpack::uploaded(&mut self.incoming, target)?;
-        }
-        let Some(manifest) = &pending.manifest else {
-            self.wanted.insert(target.sha256, target.length);
-            let have = self.incoming.begun(&target.sha256, target.length);
-            let sha256 = hex::encode(target.sha256);
-            return Ok(Contents {
-                contents: vec![Content { sha256, length: target.length, have }],
-            });
-        };
-        let known: HashSet<Hash> =
-            base.iter().flat_map(|(_, m)| m.files()).map(|file| file.sha256).collect();
+        let mut known: HashSet<Hash> = HashSet::new();
         let mut contents = Vec::new();
+        let mut manifests = Vec::new();
+        for one in &mut pending.parts {
+            let PendingPart { part, unpacked, manifest } = one;
+            let newest = pending.before.of(&part.role);
+            let base = unpack::base(&self.library, ring, &part.role, newest);
+            known.extend(base.iter().flat_map(|(_, m)| m.files()).map(|file| file.sha256));
+            if !*unpacked {
+                *unpacked = true;
+                let (library, incoming) = (&self.library, &mut self.incoming);
+                *manifest = unpack::unpack(library, incoming, ring, &part.offer, base.as_ref());
+            }
+            let target = &part.offer.manifest;
+            if manifest.is_none() {
+                *manifest = unpack::uploaded(&mut self.incoming, target)?;
+            }
+            match manifest {
+                Some(manifest) => {
+                    part.paths.check(manifest)?;
+                    manifests.push((part.role.as_str(), &*manifest));
+                }
+                None => {
+                    self.wanted.insert(target.sha256, target.length);
+                    let have = self.incoming.begun(&target.sha256, target.length);
+                    let sha256 = hex::encode(target.sha256);
+                    contents.push(Content { sha256, length: target.length, have });
+                }
+            }
+        }
+        if !contents.is_empty() {
+            return Ok(Contents { contents });
+        }
+        let manifest = union(&manifests)?;
         for file in manifest.missing(&Manifest::default()) {
             let object = self.library.object(&file.sha256);
             // What the newest release has was hashed when it came; a power cut shows in the length.
@@ -442,7 +457,7 @@ impl Session {
                 break;
             }
         }
-        pending.ready = contents.is_empty();
+        pending.tree = contents.is_empty().then_some(manifest);
         Ok(Contents { contents })
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     library::Library,
     manifest::{BUNDLED_MAX, File},
     name,
-    trust::{ROOTS_MAX, Versions},
+    trust::{ROOTS_MAX, TEAMS_MAX, Versions},
     wire::{Failure, FileHead, OBJECTS_MAX, Op, PIECE, Request, SIGNATURE_MAX, Tag, VERSION},
     wire::{read_frame, write_frame},
 };
@@ -97,14 +97,15 @@ fn answer(
     out: &mut impl Write,
 ) -> Result<(), Answer> {
     match op {
-        Op::Refresh { ring, root, timestamp, snapshot, targets } => {
+        Op::Refresh { ring, root, timestamp, snapshot, targets, roles } => {
             let have = Versions {
                 root: *root,
                 timestamp: *timestamp,
                 snapshot: *snapshot,
                 targets: *targets,
+                teams: roles.clone().unwrap_or_default(),
             };
-            for (name, bytes) in newer(library, ring, have)? {
+            for (name, bytes) in newer(library, ring, &have, roles.is_some())? {
                 send(out, &name, bytes.len() as u64, &mut bytes.as_slice())?;
             }
         }
@@ -138,14 +139,20 @@ fn answer(
     Ok(())
 }
 
-/// The metadata of `ring` that a client with `have` lacks, in the order of verification.
-fn newer(library: &Library, ring: &str, have: Versions) -> Result<Vec<(String, Vec<u8>)>, Answer> {
+/// The metadata of `ring` that a client with `have` lacks, in the order of verification; that of
+/// teams only for a client that knows of `teams`.
+fn newer(
+    library: &Library,
+    ring: &str,
+    have: &Versions,
+    teams: bool,
+) -> Result<Vec<(String, Vec<u8>)>, Answer> {
     ring_folder(library, ring)?;
     let internal = |error: Error| Answer::Refuse("internal", error.to_string());
     let root = library.root_version(ring).map_err(internal)?;
     // Damaged metadata is handed out as it is, up to the point where nobody can say what follows:
     // the client refuses it, and says which file it was.
-    let newest = library.versions(ring).unwrap_or(Versions { timestamp: u64::MAX, ..have });
+    let newest = library.versions(ring).unwrap_or(Versions { timestamp: u64::MAX, ..have.clone() });
     let mut names = Vec::new();
     for version in (have.root + 1..=root).take(ROOTS_MAX) {
         names.push(format!("{version}.root.json"));
@@ -159,6 +166,15 @@ fn newer(library: &Library, ring: &str, have: Versions) -> Result<Vec<(String, V
     }
     if newest.targets != 0 && (all || newest.targets != have.targets) {
         names.push(format!("{}.targets.json", newest.targets));
+    }
+    if teams && !newest.teams.is_empty() {
+        let top = library.published(ring, newest.targets).ok().flatten();
+        for team in top.map(|top| top.teams()).unwrap_or_default().iter().take(TEAMS_MAX) {
+            let version = newest.of(&team.name);
+            if version != 0 && version != have.of(&team.name) {
+                names.push(format!("{version}.{}.json", team.name));
+            }
+        }
     }
     let mut files = Vec::new();
     for name in names {

@@ -13,8 +13,10 @@ use zeroize::Zeroizing;
 use crate::{Error, Kind, Result, manifest::sha256, trust};
 
 mod passphrase;
+mod public;
 
 pub use passphrase::Passphrase;
+pub use public::PublicKey;
 
 const PLAIN: &str = "PRIVATE KEY";
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
@@ -57,7 +59,8 @@ impl fmt::Debug for Key {
 
 impl Key {
     fn new(pair: Ed25519KeyPair) -> Result<Self> {
-        let id = hex::encode(sha256(&trust::canonical(&public_object(&pair))?));
+        let id =
+            hex::encode(sha256(&trust::canonical(&public_object(pair.public_key().as_ref()))?));
         Ok(Self { pair, id })
     }
 
@@ -68,7 +71,12 @@ impl Key {
 
     /// The public key as TUF writes it.
     pub fn public(&self) -> Value {
-        public_object(&self.pair)
+        public_object(self.pair.public_key().as_ref())
+    }
+
+    /// The public key.
+    pub fn public_key(&self) -> PublicKey {
+        PublicKey::of(self.pair.public_key().as_ref(), self.id.clone())
     }
 
     /// Makes a key and writes it to `path`, which must not exist (mode 0600); encrypted where a
@@ -140,11 +148,11 @@ impl Key {
     }
 }
 
-fn public_object(pair: &Ed25519KeyPair) -> Value {
+fn public_object(bytes: &[u8]) -> Value {
     json!({
         "keytype": "ed25519",
         "scheme": "ed25519",
-        "keyval": {"public": hex::encode(pair.public_key().as_ref())},
+        "keyval": {"public": hex::encode(bytes)},
     })
 }
 
@@ -226,7 +234,12 @@ impl Keys {
 
     /// The key of an online or publishing role.
     pub fn role(&self, role: Role) -> Result<Key> {
-        let path = self.path(&role.to_string());
+        self.signer(&role.to_string())
+    }
+
+    /// The key of `role`, which is such a role or a team.
+    pub fn signer(&self, role: &str) -> Result<Key> {
+        let path = self.path(role);
         if !path.exists() {
             return Err(Error::new(
                 Kind::Config,

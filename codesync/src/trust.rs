@@ -20,13 +20,15 @@ use sigstore_tuf::{
 mod delegation;
 mod distinct;
 mod offer;
+mod team;
 mod words;
 
 pub use delegation::encode;
-pub use offer::{Offer, Target};
+pub use offer::{Offer, Target, prefix};
+pub use team::{Part, Paths, Tree, carried};
 use words::check_ring;
 
-use crate::{Error, Kind, Result, disk};
+use crate::{Error, Kind, Result, disk, name};
 
 /// Longest accepted metadata, in bytes.
 pub const ROOT_MAX: u64 = 512 << 10;
@@ -36,6 +38,10 @@ pub const TIMESTAMP_MAX: u64 = 64 << 10;
 pub const SNAPSHOT_MAX: u64 = 2 << 20;
 /// See [`ROOT_MAX`].
 pub const TARGETS_MAX: u64 = 8 << 20;
+/// See [`ROOT_MAX`]: a team's own.
+pub const TEAM_MAX: u64 = 256 << 10;
+/// Most teams that share a tree.
+pub const TEAMS_MAX: usize = 31;
 /// Most roots in one answer of a carrier.
 pub const ROOTS_MAX: usize = 64;
 /// Most roots taken in one refresh: no publisher rotates so often while a client is away.
@@ -59,12 +65,12 @@ pub fn limit(file: &str) -> Option<u64> {
         "root.json" => Some(ROOT_MAX),
         "snapshot.json" => Some(SNAPSHOT_MAX),
         "targets.json" => Some(TARGETS_MAX),
-        _ => None,
+        _ => rest.strip_suffix(".json").filter(|role| name::is_team(role)).map(|_| TEAM_MAX),
     }
 }
 
 /// The versions that a client has accepted; 0 for none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Versions {
     /// Of the root, at least 1 once something is pinned.
     pub root: u64,
@@ -72,8 +78,27 @@ pub struct Versions {
     pub timestamp: u64,
     /// Of the snapshot.
     pub snapshot: u64,
-    /// Of the targets: the release.
+    /// Of the targets.
     pub targets: u64,
+    /// Of each team's metadata that the snapshot names, by team: those that are no longer delegated
+    /// to included. 0 where the metadata is not here.
+    pub teams: BTreeMap<String, u64>,
+}
+
+impl Versions {
+    /// The release: every publication by anybody raises one of these versions by one, and TUF lets
+    /// none of them fall or disappear. Where there are no teams, it is the version of the targets.
+    pub fn release(&self) -> u64 {
+        self.teams.values().fold(self.targets, |sum, version| sum.saturating_add(*version))
+    }
+
+    /// The version of `role`, which is `targets` or a team; 0 for none.
+    pub fn of(&self, role: &str) -> u64 {
+        match role {
+            "targets" => self.targets,
+            team => self.teams.get(team).copied().unwrap_or_default(),
+        }
+    }
 }
 
 /// Hands out a metadata file of at most so many bytes; `None` when the carrier does not have it.
@@ -165,6 +190,7 @@ impl Trust {
         if let Some(bytes) = self.cached.get("targets.json").filter(of_ring) {
             let _ = self.set.update_targets(bytes, always);
         }
+        self.load_cached_teams(always);
     }
 
     /// The accepted versions.
@@ -174,6 +200,7 @@ impl Trust {
             timestamp: self.set.timestamp().map_or(0, |role| role.version),
             snapshot: self.set.snapshot().map_or(0, |role| role.version),
             targets: self.set.targets_role("targets").map_or(0, |role| role.version),
+            teams: self.team_versions(),
         }
     }
 
@@ -207,12 +234,13 @@ impl Trust {
     /// `now` is the clock by which things expire. An error of kind [`Kind::Stale`] means that
     /// everything is in order but too old.
     pub fn update(&mut self, fetch: &mut Fetch<'_>, now: DateTime<Utc>) -> Result<()> {
-        let now = clock(now)?;
+        let time = clock(now)?;
         self.update_root(fetch)?;
-        self.set.check_root_expired(now).map_err(|error| self.refusal("root.json", &error))?;
-        self.update_timestamp(fetch, now)?;
-        self.update_snapshot(fetch, now)?;
-        self.update_targets(fetch, now)
+        self.set.check_root_expired(time).map_err(|error| self.refusal("root.json", &error))?;
+        self.update_timestamp(fetch, time)?;
+        self.update_snapshot(fetch, time)?;
+        self.update_targets(fetch, time)?;
+        self.update_teams(fetch, now)
     }
 
     /// 5.3: every root in turn.
@@ -344,12 +372,12 @@ impl Trust {
         }
     }
 
-    /// When each accepted role expires.
-    pub fn expires(&self) -> BTreeMap<&'static str, DateTime<Utc>> {
+    /// When each accepted role expires, the teams included.
+    pub fn expires(&self) -> BTreeMap<String, DateTime<Utc>> {
         let mut times = BTreeMap::new();
-        let mut put = |role, time: jiff::Timestamp| {
+        let mut put = |role: &str, time: jiff::Timestamp| {
             if let Some(time) = DateTime::from_timestamp(time.as_second(), 0) {
-                times.insert(role, time);
+                times.insert(role.to_owned(), time);
             }
         };
         put("root", self.set.root().expires());
@@ -361,6 +389,11 @@ impl Trust {
         }
         if let Some(role) = self.set.targets_role("targets") {
             put("targets", role.expires());
+        }
+        for team in self.teams() {
+            if let Some(role) = self.set.targets_role(&team.name) {
+                put(&team.name, role.expires());
+            }
         }
         times
     }

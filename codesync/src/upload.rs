@@ -76,7 +76,7 @@ pub struct State {
 }
 
 /// The versions that a server has of a ring; 0 for none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Held {
     /// Of the root.
     pub root: u64,
@@ -84,21 +84,24 @@ pub struct Held {
     pub timestamp: u64,
     /// Of the snapshot.
     pub snapshot: u64,
-    /// Of the targets: the release.
+    /// Of the targets.
     pub targets: u64,
+    /// Of the teams; see [`Versions::teams`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<String, u64>,
 }
 
 impl From<Versions> for Held {
     fn from(versions: Versions) -> Self {
-        let Versions { root, timestamp, snapshot, targets } = versions;
-        Self { root, timestamp, snapshot, targets }
+        let Versions { root, timestamp, snapshot, targets, teams: roles } = versions;
+        Self { root, timestamp, snapshot, targets, roles }
     }
 }
 
 impl From<Held> for Versions {
     fn from(held: Held) -> Self {
-        let Held { root, timestamp, snapshot, targets } = held;
-        Self { root, timestamp, snapshot, targets }
+        let Held { root, timestamp, snapshot, targets, roles: teams } = held;
+        Self { root, timestamp, snapshot, targets, teams }
     }
 }
 

@@ -1,6 +1,9 @@
 //! Frames (docs/protocol.md): reading and writing them, and the limits of each.
 
-use std::io::{ErrorKind, Read, Write};
+use std::{
+    collections::BTreeMap,
+    io::{ErrorKind, Read, Write},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +94,9 @@ pub enum Op {
         snapshot: u64,
         /// Version of the accepted targets.
         targets: u64,
+        /// Versions of the teams' metadata that the client has. Without it, no team's is sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        roles: Option<BTreeMap<String, u64>>,
     },
     /// A file of `targets/`.
     Target {
@@ -222,7 +228,7 @@ mod tests {
 
     #[test]
     fn requests_have_the_documented_form() {
-        let request = Request {
+        let refresh = |roles: Option<&[(&str, u64)]>| Request {
             v: 1,
             op: Op::Refresh {
                 ring: "stable".into(),
@@ -230,12 +236,19 @@ mod tests {
                 timestamp: 17,
                 snapshot: 9,
                 targets: 9,
+                roles: roles.map(|all| all.iter().map(|(n, v)| ((*n).into(), *v)).collect()),
             },
         };
-        assert_eq!(
-            serde_json::to_string(&request).unwrap(),
-            r#"{"v":1,"op":"refresh","ring":"stable","root":1,"timestamp":17,"snapshot":9,"targets":9}"#
-        );
+        let before = r#"{"v":1,"op":"refresh","ring":"stable","root":1,"timestamp":17,"snapshot":9,"targets":9"#;
+        for (roles, rest) in [
+            (None, "}"),
+            (Some(&[][..]), r#","roles":{}}"#),
+            (Some(&[("web", 3)][..]), r#","roles":{"web":3}}"#),
+        ] {
+            let text = format!("{before}{rest}");
+            assert_eq!(serde_json::to_string(&refresh(roles)).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Request>(&text).unwrap(), refresh(roles));
+        }
         let target = r#"{"v":1,"op":"target","ring":"r","name":"x","more":true}"#;
         assert!(serde_json::from_str::<Request>(target).is_ok());
     }

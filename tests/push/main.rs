@@ -4,5 +4,6 @@ mod crash;
 mod cut;
 mod keys;
 mod setting;
+mod teams;
 mod upkeep;
 mod way;

@@ -4,25 +4,29 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{PATCHES, large};
+use super::{PATCHES, Place, large};
 use crate::{
     Error, Kind, Result, bundle, disk,
     library::{Library, Published},
     manifest::{Manifest, sha256},
+    trust::prefix,
 };
 
-/// Writes manifest and bundles of `release`; returns `targets` of its metadata, and the bytes of
+/// Writes manifest and bundles of version `release` of one role's part; returns `targets` of its metadata, and the bytes of
 /// what a client of the release before fetches.
 pub(super) fn store_targets(
     library: &Library,
-    ring: &str,
+    place: Place<'_>,
     release: u64,
     manifest: &Manifest,
     former: Option<&Published>,
 ) -> Result<(Map<String, Value>, u64)> {
+    let (ring, role) = (place.ring, place.role());
     let folder = library.ring(ring)?.join("targets");
+    let prefix = prefix(role);
     let mut targets = Map::new();
     let mut put = |name: String, bytes: &[u8]| -> Result<u64> {
+        let name = format!("{prefix}{name}");
         let hash = hex::encode(sha256(bytes));
         disk::replace(&folder.join(format!("{hash}.{name}")), bytes, 0o644)?;
         targets.insert(name, json!({"length": bytes.len(), "hashes": {"sha256": hash}}));
@@ -36,7 +40,7 @@ pub(super) fn store_targets(
     let oldest = release.saturating_sub(PATCHES).max(1);
     let mut basis = BTreeMap::new();
     for number in full.iter().map(|full| full.0).chain(oldest..release) {
-        if let Some(published) = library.published(ring, number)?
+        if let Some(published) = library.signed(ring, role, number)?
             && library.has_manifest(ring, &published)?
         {
             basis.insert(number, library.manifest(ring, &published)?);
@@ -64,7 +68,8 @@ pub(super) fn store_targets(
             }
         }
     }
-    targets.append(&mut large::patches(library, &folder, manifest, &basis, former)?);
+    let place = (folder.as_path(), prefix.as_str());
+    targets.append(&mut large::patches(library, place, manifest, &basis, former)?);
     Ok((targets, bytes))
 }
 
@@ -72,7 +77,8 @@ pub(super) fn store_targets(
 fn full_of(published: &Published) -> Option<(u64, String, Value)> {
     let targets = published.signed["targets"].as_object()?;
     let (name, target) = targets.iter().find(|(name, _)| name.ends_with(".full.zst"))?;
-    let number = name.strip_suffix(".full.zst")?.parse().ok()?;
+    let number = name.strip_prefix(&prefix(&published.role))?.strip_suffix(".full.zst")?;
+    let number = number.parse().ok()?;
     Some((number, name.clone(), target.clone()))
 }
 

@@ -28,14 +28,14 @@ const ALL_MAX: usize = 64;
 /// `former` lists; returns them as targets by name.
 pub(super) fn patches(
     library: &Library,
-    folder: &Path,
+    (folder, prefix): (&Path, &str),
     manifest: &Manifest,
     basis: &BTreeMap<u64, Manifest>,
     former: Option<&Published>,
 ) -> Result<Map<String, Value>> {
     let mut targets = Map::new();
     for (old, new) in pairs(manifest, basis).into_iter().take(ALL_MAX) {
-        let name = large::name(&old.sha256, &new.sha256);
+        let name = format!("{prefix}{}", large::name(&old.sha256, &new.sha256));
         let listed = former.and_then(|former| former.signed["targets"].get(&name));
         let there = |target: &&Value| {
             let hash = target["hashes"]["sha256"].as_str().unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{Lifetimes, after, rotate};
 use crate::{
@@ -30,7 +30,7 @@ pub fn refresh(
             format!("ring {ring} has no release yet; publish one first"),
         ));
     }
-    sign_online(library, keys, ring, versions, versions.targets, lifetimes, now)
+    sign_online(library, keys, ring, versions, lifetimes, now)
 }
 
 /// The lock under which a library is changed.
@@ -44,7 +44,7 @@ pub(crate) fn raise(
     library: &Library,
     keys: &Keys,
     ring: &str,
-    floor: Versions,
+    floor: &Versions,
     now: DateTime<Utc>,
 ) -> Result<Versions> {
     let own = library.versions(ring)?;
@@ -53,15 +53,16 @@ pub(crate) fn raise(
         snapshot: own.snapshot.max(floor.snapshot),
         ..own
     };
-    sign_online(library, keys, ring, above, own.targets, Lifetimes::default(), now)
+    sign_online(library, keys, ring, above, Lifetimes::default(), now)
 }
 
+/// Signs a snapshot that names the targets and teams of `old`, and a timestamp, each with the version
+/// after those of `old`.
 pub(super) fn sign_online(
     library: &Library,
     keys: &Keys,
     ring: &str,
     old: Versions,
-    release: u64,
     lifetimes: Lifetimes,
     now: DateTime<Utc>,
 ) -> Result<Versions> {
@@ -71,17 +72,18 @@ pub(super) fn sign_online(
     rotate::check_authorized(library, ring, Role::Snapshot, &snapshot_key)?;
     rotate::check_authorized(library, ring, Role::Timestamp, &timestamp_key)?;
     // A version that was written before a crash, but never named by a timestamp, is overwritten.
-    let new = Versions {
-        timestamp: old.timestamp + 1,
-        snapshot: old.snapshot + 1,
-        targets: release,
-        ..old
-    };
+    let new = Versions { timestamp: old.timestamp + 1, snapshot: old.snapshot + 1, ..old };
+    // A team that is gone stays named: no client takes a snapshot that leaves one out.
+    let teams = new.teams.iter().map(|(team, version)| (team.as_str(), *version));
+    let named = teams.chain([("targets", new.targets)]);
+    let meta: Map<String, Value> = named
+        .map(|(role, version)| (format!("{role}.json"), json!({"version": version})))
+        .collect();
     let snapshot = envelope(
         &json!({
             "_type": "snapshot", "spec_version": "1.0.0", "version": new.snapshot,
             "expires": after(now, lifetimes.snapshot), "ring": ring,
-            "meta": {"targets.json": {"version": release}},
+            "meta": meta,
         }),
         &[&snapshot_key],
     )?;

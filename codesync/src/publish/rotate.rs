@@ -115,7 +115,7 @@ pub(super) fn install(
         }
         let online = [Role::Targets, Role::Snapshot, Role::Timestamp];
         if online.into_iter().any(changed) {
-            sign_online(library, keys, &ring, versions, versions.targets, lifetimes, now)?;
+            sign_online(library, keys, &ring, versions, lifetimes, now)?;
         }
     }
     Ok(())

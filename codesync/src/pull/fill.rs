@@ -2,7 +2,11 @@
 
 use std::{fs, io::BufReader};
 
-use super::{Attempt, Transfer, route};
+use super::{
+    Attempt, Transfer,
+    parts::{self, Beside, Known},
+    route,
+};
 use crate::{
     Error, Kind, Result, bundle,
     fetch::Wanted,
@@ -10,26 +14,73 @@ use crate::{
     source::Source,
     stage::Stage,
     store::Release,
-    trust::{Offer, Target},
+    trust::{Part, Target, Tree},
 };
 
 impl Attempt<'_> {
-    /// Brings `stage` to the offered release in the cheapest way, by signed sizes.
+    /// Brings `stage` to the offered release in the cheapest way, by signed sizes; returns the
+    /// manifests of its parts.
     pub(super) fn fill(
         &self,
         source: &mut dyn Source,
-        offer: &Offer,
+        tree: &Tree,
         known: Option<&(Release, Manifest)>,
         stage: &mut Stage,
-    ) -> Result<(Manifest, Transfer), Fault> {
-        let route = route(offer, known.map(|(release, _)| release.number));
-        let Some((transfer, targets)) = route else {
-            return Ok(self.fill_by_files(source, offer, stage)?);
-        };
+    ) -> Result<(Vec<Manifest>, Transfer), Fault> {
+        let known = known.map(|(release, whole)| parts::known(release, whole)).unwrap_or_default();
+        let former = |part: &Part| known.iter().find(|known| known.role == part.role);
+        let several = tree.parts.len() > 1;
+        let mut done: Vec<Option<Manifest>> = tree.parts.iter().map(|_| None).collect();
+        for (part, done) in tree.parts.iter().zip(&mut done).filter(|_| several) {
+            let same = former(part).filter(|former| former.version == part.offer.release);
+            *done = same.map(|former| former.manifest.clone());
+        }
+        let mut transfer = Transfer::None;
+        for (at, part) in tree.parts.iter().enumerate() {
+            if done[at].is_some() {
+                continue;
+            }
+            let waiting = tree.parts.iter().enumerate().skip(at + 1);
+            let waiting = waiting.filter(|(later, _)| done[*later].is_none());
+            let waiting: Vec<&Manifest> =
+                waiting.filter_map(|(_, part)| Some(&former(part)?.manifest)).collect();
+            let others: Vec<&Manifest> = done.iter().flatten().collect();
+            let beside = Beside { done: others, waiting };
+            let (manifest, way) = match self.follow(source, part, former(part), &beside, stage)? {
+                Some(made) => made,
+                None => {
+                    let manifest = self.fetch_manifest(source, part)?;
+                    stage.retarget(&beside.with(&manifest))?;
+                    (manifest, Transfer::Files)
+                }
+            };
+            transfer = heavier(transfer, way);
+            done[at] = Some(manifest);
+        }
+        let manifests: Vec<Manifest> = done.into_iter().flatten().collect();
+        if several {
+            stage.retarget(&parts::whole(tree, &manifests)?)?;
+        }
+        self.fetch_missing(source, tree, stage)?;
+        Ok((manifests, transfer))
+    }
+
+    /// Brings one part of `stage` to what is offered by bundles; `None` when none lead there.
+    fn follow(
+        &self,
+        source: &mut dyn Source,
+        part: &Part,
+        known: Option<&Known>,
+        beside: &Beside<'_>,
+        stage: &mut Stage,
+    ) -> Result<Option<(Manifest, Transfer)>, Fault> {
+        let offer = &part.offer;
+        let route = route(offer, known.map(|known| known.version));
+        let Some((transfer, targets)) = route else { return Ok(None) };
         let total: u64 = targets.iter().map(|target| target.length).sum();
         let mut done = 0;
         let mut now = match transfer {
-            Transfer::Patch => known.map(|(_, manifest)| manifest.clone()).unwrap_or_default(),
+            Transfer::Patch => known.map(|known| known.manifest.clone()).unwrap_or_default(),
             _ => Manifest::default(),
         };
         let last = targets.len() - 1;
@@ -62,35 +113,38 @@ impl Attempt<'_> {
                             "the bundle does not lead to the manifest that was signed",
                         ));
                     }
-                    cell.borrow_mut().retarget(new)
+                    cell.borrow_mut().retarget(&beside.with(new))
                 },
                 &mut |file, content| cell.borrow_mut().put(file, content),
             )?;
         }
-        self.fetch_missing(source, offer, stage)?;
-        Ok((now, transfer))
+        Ok(Some((now, transfer)))
     }
 
     /// Brings `stage` to the offered release file by file: for trees of which nothing is known.
     pub(super) fn fill_by_files(
         &self,
         source: &mut dyn Source,
-        offer: &Offer,
+        tree: &Tree,
         stage: &mut Stage,
-    ) -> Result<(Manifest, Transfer)> {
-        let manifest = self.fetch_manifest(source, offer)?;
-        stage.retarget(&manifest)?;
-        let transfer = self.fetch_missing(source, offer, stage)?;
-        Ok((manifest, transfer))
+    ) -> Result<(Vec<Manifest>, Transfer)> {
+        let manifests = self.fetch_manifests(source, tree)?;
+        stage.retarget(&parts::whole(tree, &manifests)?)?;
+        let transfer = self.fetch_missing(source, tree, stage)?;
+        Ok((manifests, transfer))
     }
 
-    pub(super) fn fetch_manifest(
+    pub(super) fn fetch_manifests(
         &self,
         source: &mut dyn Source,
-        offer: &Offer,
-    ) -> Result<Manifest> {
-        let length = offer.manifest.length;
-        let mut file = self.download(source, &offer.manifest, 0, length)?;
+        tree: &Tree,
+    ) -> Result<Vec<Manifest>> {
+        tree.parts.iter().map(|part| self.fetch_manifest(source, part)).collect()
+    }
+
+    fn fetch_manifest(&self, source: &mut dyn Source, part: &Part) -> Result<Manifest> {
+        let target = &part.offer.manifest;
+        let mut file = self.download(source, target, 0, target.length)?;
         let mut text = Vec::new();
         std::io::Read::read_to_end(&mut file, &mut text)
             .map_err(|error| Error::new(Kind::Io, format!("cannot read a download: {error}")))?;
@@ -115,7 +169,7 @@ impl Attempt<'_> {
     pub(super) fn fetch_missing(
         &self,
         source: &mut dyn Source,
-        offer: &Offer,
+        tree: &Tree,
         stage: &mut Stage,
     ) -> Result<Transfer> {
         let needed = stage.needed();
@@ -123,7 +177,7 @@ impl Attempt<'_> {
         // What another release had begun is of no use to this one.
         downloads.prune(&|name| {
             let contents = needed.iter().map(|file| &file.sha256);
-            let patches = offer.large.values().map(|target| &target.sha256);
+            let patches = tree.large().map(|(_, target)| &target.sha256);
             contents.chain(patches).any(|hash| hex::encode(hash) == name)
         })?;
         if needed.is_empty() {
@@ -148,13 +202,24 @@ impl Attempt<'_> {
         }
         for file in large {
             let progress = |more| (self.progress)(got + more, total);
-            let content =
-                self.fetch_large(source, offer, stage, &mut downloads, file, &progress)?;
+            let content = self.fetch_large(source, tree, stage, &mut downloads, file, &progress)?;
             stage.put_large(file, content)?;
             got += file.size;
         }
         Ok(Transfer::Files)
     }
+}
+
+/// What a report says of two parts that travelled in different ways.
+fn heavier(one: Transfer, other: Transfer) -> Transfer {
+    let rank = |way: &Transfer| match way {
+        Transfer::None => 0,
+        Transfer::Patch => 1,
+        Transfer::Full => 2,
+        Transfer::Delta => 3,
+        Transfer::Files => 4,
+    };
+    [one, other].into_iter().max_by_key(rank).unwrap_or(other)
 }
 
 pub(super) enum Fault {

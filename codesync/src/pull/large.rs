@@ -16,7 +16,7 @@ use crate::{
     manifest::File,
     source::Source,
     stage::Stage,
-    trust::{Offer, Target},
+    trust::{Target, Tree},
 };
 
 impl Attempt<'_> {
@@ -25,7 +25,7 @@ impl Attempt<'_> {
     pub(super) fn fetch_large(
         &self,
         source: &mut dyn Source,
-        offer: &Offer,
+        tree: &Tree,
         stage: &Stage,
         downloads: &mut Downloads,
         file: &File,
@@ -33,11 +33,10 @@ impl Attempt<'_> {
     ) -> Result<fs::File> {
         let left = |length: u64, hash| length.saturating_sub(downloads.have(hash));
         let whole = left(file.size, &file.sha256);
-        let cheapest = offer
-            .large
-            .iter()
+        let cheapest = tree
+            .large()
             .filter(|((_, new), _)| *new == large::short(&file.sha256))
-            .filter_map(|((old, _), target)| Some((stage.former(*old)?, target)))
+            .filter_map(|((old, _), target)| Some((stage.former(old)?, target)))
             .min_by_key(|(_, target)| left(target.length, &target.sha256))
             .filter(|(_, target)| left(target.length, &target.sha256) < whole);
         if let Some((old, target)) = cheapest {

@@ -2,14 +2,14 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use super::{Attempt, Outcome, Report, Transfer};
+use super::{Attempt, Outcome, Report, Transfer, parts};
 use crate::{
     Error, Result, disk,
     manifest::{BUNDLED_MAX, File, Manifest, sha256},
     source::Source,
     stage::Stage,
     store::{Release, Staged, is_intact, remove},
-    trust::Offer,
+    trust::Tree,
 };
 
 /// Smaller files travel whole: their signature would cost as much.
@@ -20,28 +20,32 @@ impl Attempt<'_> {
     pub(super) fn repair(
         &self,
         source: &mut dyn Source,
-        offer: &Offer,
+        tree: &Tree,
         active: &Release,
         report: &mut Report,
     ) -> Result<()> {
         let mut stage = Stage::begin(self.store, None, true)?;
-        let text = active.manifest_text().unwrap_or_default();
-        let manifest = if sha256(&text) == offer.manifest.sha256 {
-            Manifest::parse(&text)?
+        let known = parts::signed(active, tree).and_then(|_| active.manifest().ok());
+        let manifest = if let Some(known) = known {
+            known
         } else {
-            let signed = self.fetch_manifest(source, offer)?;
+            let manifests = self.fetch_manifests(source, tree)?;
+            let signed = parts::whole(tree, &manifests)?;
             // Without its manifest nobody can tell what the tree was; with another one, the number
             // was used twice.
+            let text = active.manifest_text().unwrap_or_default();
             if let Ok(other) = Manifest::parse(&text)
                 && !other.is_empty()
+                && other != signed
             {
                 return Err(Error::refused(format!(
                     "release {} of ring {} has other content than the release {0} that is active here: its number was used twice; to start anew, remove {}",
-                    offer.release,
+                    tree.release,
                     self.settings.ring,
                     self.store.root().display()
                 )));
             }
+            parts::keep(&active.meta, tree, &manifests, &signed)?;
             signed
         };
         let broken: Vec<File> =
@@ -67,7 +71,7 @@ impl Attempt<'_> {
         if !rest.is_empty() {
             // Fetched into the stage by hash, then moved over what is there.
             stage.retarget(&Manifest::new(rest.clone())?)?;
-            self.fetch_missing(source, offer, &mut stage)?;
+            self.fetch_missing(source, tree, &mut stage)?;
             let staged = stage.finish(active.number, &Manifest::new(rest.clone())?)?;
             (stage.sync())()?;
             for file in &rest {

@@ -1,5 +1,6 @@
 //! Syncs from a library on disk, whole, with the clock as a parameter.
 
+mod teams;
 mod years;
 
 use std::{collections::BTreeMap, fs, path::Path};

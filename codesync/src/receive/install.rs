@@ -15,7 +15,7 @@ use crate::{
 /// beside is completed by the next push.
 pub(super) fn commit(session: &mut Session) -> Result<Committed> {
     let Session { library, incoming, pending, .. } = session;
-    if pending.is_empty() || pending.values().any(|one| !one.ready) {
+    if pending.is_empty() || pending.values().any(|one| one.tree.is_none()) {
         return Err(Error::new(Kind::Usage, "a commit comes when nothing is lacking"));
     }
     for folder in ["rings", "objects", "export"] {
@@ -37,7 +37,7 @@ pub(super) fn commit(session: &mut Session) -> Result<Committed> {
     let mut manifests = Vec::new();
     for (ring, one) in pending.iter() {
         let manifest = one
-            .manifest
+            .tree
             .as_ref()
             .ok_or_else(|| Error::new(Kind::Usage, "a commit comes when nothing is lacking"))?;
         contents(library, incoming, manifest)?;
@@ -61,8 +61,8 @@ pub(super) fn commit(session: &mut Session) -> Result<Committed> {
         }
         done.rings.push(Step {
             ring: ring.clone(),
-            release: one.after.targets,
-            previous: one.before.targets,
+            release: one.after.release(),
+            previous: one.before.release(),
         });
     }
     for (ring, manifest) in manifests {
@@ -89,8 +89,8 @@ fn contents(library: &Library, incoming: &mut Incoming, manifest: &Manifest) -> 
 
 fn targets(library: &Library, incoming: &mut Incoming, ring: &str, one: &Pending) -> Result<()> {
     let folder = library.ring(ring)?.join("targets");
-    let offer = &one.offer;
-    for target in offer.bundles().chain([&offer.manifest]) {
+    let offers = one.parts.iter().map(|one| &one.part.offer);
+    for target in offers.flat_map(|offer| offer.bundles().chain([&offer.manifest])) {
         if incoming.has(&target.sha256)? {
             place(incoming, &target.sha256, target.length, &folder.join(target.file()))?;
         } else if !folder.join(target.file()).is_file() {

@@ -339,3 +339,63 @@ fn a_damaged_object_on_the_server_is_healed() {
     assert_eq!(fs::read(&object).unwrap(), text.as_bytes());
     assert_eq!(fs::read(site.path("server/export/stable/a")).unwrap(), text.as_bytes());
 }
+
+#[test]
+fn parts_of_teams_travel_and_only_what_is_theirs() {
+    use crate::publish::{Delegation, Place, delegate};
+    let site = Site::new();
+    site.publish(&[("a", "one")]);
+    let (keys, life) = (site.keys(), Lifetimes::default());
+    let key = crate::sign::Key::create(&keys.path("web"), None).unwrap();
+    let (theirs, paths) = ([key.public_key()], ["web/*".to_owned(), "*".to_owned()]);
+    let what = Delegation { team: "web", paths: &paths, keys: &theirs };
+    delegate(&site.library(), &keys, "stable", what, life, Utc::now()).unwrap();
+    let publish = |library: &Library, files: &[(&str, &str)]| {
+        let tree = site.path("web-tree");
+        let _ = fs::remove_dir_all(&tree);
+        for (path, text) in files {
+            fs::create_dir_all(tree.join(path).parent().unwrap()).unwrap();
+            fs::write(tree.join(path), text).unwrap();
+        }
+        let place = Place { ring: "stable", team: Some("web") };
+        publish::publish(library, &keys, &tree, place, "", life, Utc::now()).unwrap();
+    };
+    publish(&site.library(), &[("web/x", "x"), ("stray", "s")]);
+    let done = site.push(&site.library()).unwrap();
+    assert_eq!((done.rings[0].previous, done.rings[0].release), (0, 3));
+    assert_eq!(fs::read(site.path("server/export/stable/web/x")).unwrap(), b"x");
+    // Two go different ways, and the one that comes second is told.
+    let other = site.copy("other");
+    publish(&site.library(), &[("web/x", "ours")]);
+    publish(&other, &[("web/x", "theirs")]);
+    site.push(&site.library()).unwrap();
+    let error = site.push(&other).unwrap_err();
+    assert!(
+        error.kind() == Kind::Refused && error.to_string().contains("different ways"),
+        "{error}"
+    );
+    // The team is behind here, though the top-level publisher went on.
+    let behind = site.copy("behind");
+    publish(&site.library(), &[("web/x", "ours too"), ("stray", "s")]);
+    site.push(&site.library()).unwrap();
+    let place = "stable";
+    for text in ["two", "three", "four"] {
+        fs::write(site.path("tree/a"), text).unwrap();
+        publish::publish(&behind, &keys, &site.path("tree"), place, "", life, Utc::now()).unwrap();
+    }
+    let error = site.push(&behind).unwrap_err().to_string();
+    assert!(error.contains("web.json 3") && error.contains("never go back"), "{error}");
+    // The publisher's key gives the team less than it signed: no machine would take it.
+    let before = files(&site.server());
+    site.publish(&[("a", "five")]);
+    let path = site.path("library/rings/stable/3.targets.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    json["signed"]["delegations"]["roles"][0]["paths"] = serde_json::json!(["web/*", "web.*"]);
+    let signer = keys.role(Role::Targets).unwrap();
+    fs::write(&path, crate::sign::envelope(&json["signed"], &[&signer]).unwrap()).unwrap();
+    let error = site.push(&site.library()).unwrap_err();
+    assert!(error.kind() == Kind::Refused && error.to_string().contains("\"stray\""), "{error}");
+    assert_eq!(fs::read(site.path("server/export/stable/a")).unwrap(), b"one");
+    // What was uploaded waits in `incoming`; nothing of it can be seen.
+    assert!(files(&site.server()) >= before);
+}

@@ -14,9 +14,14 @@ use crate::{
     trust::{Offer, Target},
 };
 
-/// The release that the server has, to build upon.
-pub(super) fn base(library: &Library, ring: &str, newest: u64) -> Option<(u64, Manifest)> {
-    let published = library.published(ring, newest).ok()??;
+/// What the server has of a role's part, to build upon.
+pub(super) fn base(
+    library: &Library,
+    ring: &str,
+    role: &str,
+    newest: u64,
+) -> Option<(u64, Manifest)> {
+    let published = library.signed(ring, role, newest).ok()??;
     Some((newest, library.manifest(ring, &published).ok()?))
 }
 

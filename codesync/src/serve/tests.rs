@@ -168,3 +168,37 @@ fn one_content_can_be_had_from_a_byte_on() {
     let failure: Failure = serde_json::from_slice(&frames[0].1).unwrap();
     assert_eq!(failure.code, "bad-request");
 }
+
+#[test]
+fn the_metadata_of_teams_is_for_clients_that_know_them() {
+    use crate::publish::{Delegation, Lifetimes, Place, delegate, publish};
+    let (folder, library) = library();
+    let keys = crate::sign::Keys::new(&folder.path().join("keys"));
+    let key = crate::sign::Key::create(&keys.path("web"), None).unwrap().public_key();
+    let (life, now) = (Lifetimes::default(), chrono::Utc::now());
+    let paths = ["*/*/*".to_owned()];
+    let what = Delegation { team: "web", paths: &paths, keys: &[key] };
+    delegate(&library, &keys, "stable", what, life, now).unwrap();
+    let tree = folder.path().join("web/scripts/web");
+    fs::create_dir_all(&tree).unwrap();
+    fs::write(tree.join("a"), "a").unwrap();
+    let place = Place { ring: "stable", team: Some("web") };
+    publish(&library, &keys, &folder.path().join("web"), place, "", life, now).unwrap();
+    let names = |asked: &str| -> Vec<String> {
+        let asked = format!(r#"{{"v":1,"op":"refresh","ring":"stable",{asked}}}"#);
+        session(&library, &request(&asked))
+            .iter()
+            .filter(|(tag, _)| *tag == Tag::File)
+            .map(|(_, payload)| serde_json::from_slice::<FileHead>(payload).unwrap().name)
+            .collect()
+    };
+    let old = r#""root":1,"timestamp":1,"snapshot":1,"targets":1"#;
+    let all = ["timestamp.json", "3.snapshot.json", "2.targets.json", "1.web.json"];
+    assert_eq!(names(old), all[..3]);
+    assert_eq!(names(&format!(r#"{old},"roles":{{}}"#)), all);
+    assert_eq!(names(&format!(r#"{old},"roles":{{"web":1}}"#)), all[..3]);
+    let now = r#""root":1,"timestamp":3,"snapshot":3,"targets":2,"roles":{"web":1,"ops":9}"#;
+    assert_eq!(names(now), Vec::<String>::new());
+    let torn = r#""root":1,"timestamp":3,"snapshot":3,"targets":2,"roles":{"web":0}"#;
+    assert_eq!(names(torn), all[3..]);
+}

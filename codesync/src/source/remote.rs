@@ -6,12 +6,15 @@ use super::{Source, Traffic, hash_name};
 use crate::{
     Error, Kind, Result,
     manifest::{BUNDLED_MAX, File},
-    trust::{self, ROOTS_MAX, Target, Versions},
+    trust::{self, ROOTS_MAX, TEAMS_MAX, Target, Versions},
     wire::{
         Failure, FileHead, OBJECTS_MAX, Op, PIECE, Request, Tag, VERSION, gone, read_frame,
         write_frame,
     },
 };
+
+/// Most teams named in a request, those of former days included; the rest is sent again.
+const NAMED_MAX: usize = 256;
 
 /// `codesync serve` at the other end of `stream`.
 pub struct Remote<S> {
@@ -150,13 +153,14 @@ impl<S: Read + Write> Source for Remote<S> {
             timestamp: have.timestamp,
             snapshot: have.snapshot,
             targets: have.targets,
+            roles: Some(have.teams.into_iter().take(NAMED_MAX).collect()),
         })?;
         let mut files = Vec::new();
         while let Some(head) = self.head()? {
             let limit = trust::limit(&head.name).ok_or_else(|| {
                 Error::refused(format!("the server sent {:?}, which is no metadata", head.name))
             })?;
-            if head.length > limit || files.len() > ROOTS_MAX + 3 {
+            if head.length > limit || files.len() > ROOTS_MAX + 3 + TEAMS_MAX {
                 return Err(Error::refused(format!(
                     "the server announced {} with {} bytes; at most {limit} are accepted",
                     head.name, head.length

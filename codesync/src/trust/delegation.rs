@@ -54,7 +54,9 @@ impl Trust {
             if seen.len() == ROLES_MAX {
                 break;
             }
-            if !delegator.is_empty() && !self.load_role(&role, &delegator, fetch, now)? {
+            if !delegator.is_empty()
+                && !self.load_role(&role, &delegator, TARGETS_MAX, fetch, now)?
+            {
                 continue;
             }
             seen.insert(role.clone());
@@ -87,7 +89,9 @@ impl Trust {
             if seen.contains(&role) || seen.len() == ROLES_MAX {
                 continue;
             }
-            if !delegator.is_empty() && !self.load_role(&role, &delegator, fetch, now)? {
+            if !delegator.is_empty()
+                && !self.load_role(&role, &delegator, TARGETS_MAX, fetch, now)?
+            {
                 continue;
             }
             let Some(targets) = self.set.targets_role(&role) else {
@@ -152,10 +156,11 @@ impl Trust {
 
     /// Makes the metadata of a delegated role available: from here if it is the version that the
     /// snapshot names, otherwise from the carrier. `false` when the snapshot names none.
-    fn load_role(
+    pub(super) fn load_role(
         &mut self,
         role: &str,
         delegator: &str,
+        longest: u64,
         fetch: &mut Fetch<'_>,
         now: DateTime<Utc>,
     ) -> Result<bool> {
@@ -167,7 +172,7 @@ impl Trust {
             let vouched = self.set.verify_delegated_targets(role, delegator, now).map(|_| ());
             return vouched.map(|()| true).map_err(|error| self.refusal(&file, &error));
         }
-        let limit = pinned.length.unwrap_or(TARGETS_MAX).min(TARGETS_MAX);
+        let limit = pinned.length.unwrap_or(longest).min(longest);
         if let Ok(Some(bytes)) = disk::read_bounded(&self.folder.join(&file), limit)
             && self.check_ring(&file, &bytes).is_ok()
             && self.set.update_delegated_targets(&bytes, role, delegator, now).is_ok()

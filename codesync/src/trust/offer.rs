@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Trust;
 use crate::{
-    Error, Result, large,
+    Result, large,
     manifest::{Hash, MANIFEST_MAX},
 };
 
@@ -30,10 +30,10 @@ impl Target {
     }
 }
 
-/// What the accepted metadata offers.
+/// What the accepted metadata of one role offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
-    /// The release.
+    /// The role's version: the release, where there are no teams.
     pub release: u64,
     /// Its manifest.
     pub manifest: Target,
@@ -53,10 +53,12 @@ impl Offer {
 }
 
 impl Trust {
-    /// What the accepted targets offer.
-    pub fn offer(&self) -> Result<Offer> {
+    /// What `role` offers; `None` when it names no manifest. A team's targets begin with its name
+    /// and a dot; others in its metadata are nobody's.
+    pub(super) fn offer_of(&self, role: &str) -> Result<Option<Offer>> {
         let targets =
-            self.set.targets_role("targets").ok_or_else(|| self.lacking("targets.json"))?;
+            self.set.targets_role(role).ok_or_else(|| self.lacking(&format!("{role}.json")))?;
+        let prefix = prefix(role);
         let mut manifest = None;
         let mut full = BTreeMap::new();
         let mut patches = BTreeMap::new();
@@ -71,6 +73,7 @@ impl Trust {
                 continue;
             }
             let target = Target { name: name.clone(), sha256, length: file.length };
+            let Some(name) = name.strip_prefix(&prefix) else { continue };
             if name == "manifest" && target.length <= MANIFEST_MAX {
                 manifest = Some(target);
             } else if let Some(to) = name.strip_suffix(".full.zst").and_then(|n| n.parse().ok()) {
@@ -84,9 +87,12 @@ impl Trust {
                 patches.insert((from, to), target);
             }
         }
-        let manifest = manifest.ok_or_else(|| {
-            Error::refused(format!("{}targets.json names no manifest", self.prefix()))
-        })?;
-        Ok(Offer { release: targets.version, manifest, full, patches, large })
+        let release = targets.version;
+        Ok(manifest.map(|manifest| Offer { release, manifest, full, patches, large }))
     }
+}
+
+/// With what the names of a role's targets begin: nothing for the top-level role.
+pub fn prefix(role: &str) -> String {
+    if role == "targets" { String::new() } else { format!("{role}.") }
 }

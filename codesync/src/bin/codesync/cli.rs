@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::team::{DelegateOptions, KeyOptions, UndelegateOptions};
+
 /// Publishes a signed code library and hands it out to machines.
 #[derive(Debug, Parser)]
 #[command(
@@ -182,6 +184,9 @@ pub enum Command {
         /// The ring
         #[arg(long, value_name = "NAME", default_value = "stable")]
         ring: String,
+        /// The team that publishes its part; it signs with KEYS/TEAM.pem
+        #[arg(long = "as", value_name = "TEAM")]
+        team: Option<String>,
         /// What this release is for; signed with it
         #[arg(long, value_name = "TEXT", default_value = "")]
         note: String,
@@ -204,6 +209,9 @@ pub enum Command {
         /// The ring to publish to
         #[arg(long, value_name = "RING")]
         to: String,
+        /// The team whose part it is [default: the top-level publisher's]
+        #[arg(long = "as", value_name = "TEAM")]
+        team: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -223,6 +231,9 @@ pub enum Command {
         /// The release to go back to
         #[arg(long, value_name = "N")]
         to: u64,
+        /// The team whose part it is [default: the top-level publisher's]
+        #[arg(long = "as", value_name = "TEAM")]
+        team: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -262,6 +273,19 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make a key for a team
+    #[command(after_help = "Example: codesync key ~/web-keys/web.pem")]
+    Key(KeyOptions),
+    /// Let a team publish paths of the tree with its own key
+    #[command(
+        after_help = "Example: codesync delegate --library /srv/codesync --keys ~/codesync-keys web --paths 'modules/web_*' 'conf/web/*' --key web.pub"
+    )]
+    Delegate(DelegateOptions),
+    /// Take back what a team may publish; its files go
+    #[command(
+        after_help = "Example: codesync undelegate --library /srv/codesync --keys ~/codesync-keys web"
+    )]
+    Undelegate(UndelegateOptions),
     /// Sign a new root in steps, with keys that are kept apart
     #[command(
         subcommand,

@@ -1,10 +1,10 @@
 //! `codesync diff`: what changed between two releases, file by file.
 
-use std::io::IsTerminal;
+use std::{collections::BTreeMap, io::IsTerminal};
 
 use codesync::{
     Error, Kind, Result,
-    library::{Library, Published},
+    library::Library,
     manifest::{File, Manifest},
 };
 use serde_json::{Value, json};
@@ -23,22 +23,27 @@ pub fn diff(
     names: bool,
     json: bool,
 ) -> Result<()> {
-    let newest = library.versions(ring)?.targets;
+    let newest = library.versions(ring)?.release();
     let to = to.unwrap_or(newest);
     let from = from.unwrap_or(to.saturating_sub(1));
-    let read = |number: u64| -> Result<Manifest> {
+    // Whose each path is, where there is more than one to choose from.
+    let mut owners: BTreeMap<String, String> = BTreeMap::new();
+    let mut read = |number: u64| -> Result<Manifest> {
         // Before the first release there was nothing.
         if number == 0 {
             return Ok(Manifest::default());
         }
-        let release: Published =
-            library.published(ring, number)?.filter(|_| number <= newest).ok_or_else(|| {
-                Error::new(
-                    Kind::Usage,
-                    format!("ring {ring} has no release {number}; its newest is {newest}"),
-                )
-            })?;
-        library.manifest(ring, &release)
+        let parts = library.parts(ring, number)?.ok_or_else(|| {
+            let what = format!("ring {ring} has no release {number}; its newest is {newest}");
+            Error::new(Kind::Usage, what)
+        })?;
+        for part in parts.iter().filter(|part| part.role != "targets") {
+            if let Ok(manifest) = library.manifest(ring, part) {
+                let paths = manifest.files().map(|file| file.path);
+                owners.extend(paths.map(|path| (path, part.role.clone())));
+            }
+        }
+        library.tree(ring, &parts)
     };
     let (old, new) = (read(from)?, read(to)?);
     let pairs: Vec<(Option<File>, Option<File>)> = new
@@ -54,12 +59,13 @@ pub fn diff(
         })
         .collect();
 
+    let role = |path: &str| owners.get(path).map_or("targets", String::as_str);
     if json {
         let rows: Vec<Value> = changes
             .iter()
             .map(|(path, old, new)| {
                 json!({
-                    "path": path, "change": word(*old, *new),
+                    "path": path, "change": word(*old, *new), "role": role(path),
                     "old": old.map(|f| hex::encode(f.sha256)), "new": new.map(|f| hex::encode(f.sha256)),
                     "old_mode": old.map(mode), "new_mode": new.map(mode),
                 })
@@ -78,7 +84,8 @@ pub fn diff(
             }
             _ => String::new(),
         };
-        print(&paint.bold(&format!("{:<8} {}{modes}\n", word(old, new), plain(path))))?;
+        let owner = owners.get(path).map(|team| format!("  ({team})")).unwrap_or_default();
+        print(&paint.bold(&format!("{:<8} {}{modes}{owner}\n", word(old, new), plain(path))))?;
         if !names {
             print_text(library, old, new, &paint)?;
         }

@@ -4,6 +4,7 @@ mod cli;
 mod diff;
 mod mirror;
 mod report;
+mod team;
 mod upkeep;
 
 use std::{io::Write, process::ExitCode};
@@ -12,7 +13,7 @@ use clap::Parser;
 use codesync::{
     Error, Kind, Result,
     library::Library,
-    publish::{self, Lifetimes},
+    publish::{self, Lifetimes, Place},
     receive, serve,
     sign::{Keys, Passphrase},
 };
@@ -45,27 +46,29 @@ fn run(command: Command) -> Result<()> {
             publish::init(&library.library, &keys, &rings, (root_keys, root_threshold), now)?;
             report::init(&library.library, &keys, &rings, json)
         }
-        Command::Publish { library, keys, tree, ring, note, json } => {
+        Command::Publish { library, keys, tree, ring, team, note, json } => {
             let library = Library::open(&library.library)?;
             let keys = keys.open();
             let began = std::time::Instant::now();
-            let done =
-                publish::publish(&library, &keys, &tree, &ring, &note, Lifetimes::default(), now)?;
+            let place = Place { ring: &ring, team: team.as_deref() };
+            let lifetimes = Lifetimes::default();
+            let done = publish::publish(&library, &keys, &tree, place, &note, lifetimes, now)?;
             report::published(&done, began.elapsed(), json)
         }
-        Command::Promote { library, keys, from, to, json } => {
+        Command::Promote { library, keys, from, to, team, json } => {
             let library = Library::open(&library.library)?;
             let keys = keys.open();
             let began = std::time::Instant::now();
-            let rings = (from.as_str(), to.as_str());
+            let rings = (from.as_str(), Place { ring: &to, team: team.as_deref() });
             let done = publish::promote(&library, &keys, rings, Lifetimes::default(), now)?;
             report::published(&done, began.elapsed(), json)
         }
-        Command::Rollback { library, keys, ring, to, json } => {
+        Command::Rollback { library, keys, ring, to, team, json } => {
             let library = Library::open(&library.library)?;
             let keys = keys.open();
             let began = std::time::Instant::now();
-            let done = publish::rollback(&library, &keys, &ring, to, Lifetimes::default(), now)?;
+            let place = Place { ring: &ring, team: team.as_deref() };
+            let done = publish::rollback(&library, &keys, place, to, Lifetimes::default(), now)?;
             report::published(&done, began.elapsed(), json)
         }
         Command::Refresh { library, keys, ring, expires_in, json } => {
@@ -93,6 +96,9 @@ fn run(command: Command) -> Result<()> {
             let done = publish::rotate(&library, &keys, role, Lifetimes::default(), now)?;
             report::rotated(&keys, Some(role), done, json)
         }
+        Command::Key(options) => team::key(&options),
+        Command::Delegate(options) => team::delegate(&options, now),
+        Command::Undelegate(options) => team::undelegate(&options, now),
         Command::Root(command) => root(command, now),
         Command::Log { library, ring, limit, json } => {
             report::log(&Library::open(&library.library)?, &ring, limit, json)

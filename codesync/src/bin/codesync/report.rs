@@ -5,7 +5,7 @@ use std::{io::Write, path::Path, time::Duration};
 use chrono::{DateTime, SecondsFormat, Utc};
 use codesync::{
     Error, Kind, Result,
-    library::{Library, Published},
+    library::{Library, Published, Team},
     publish::{Report, Rotation},
     sign::{Keys, Role},
     trust::Versions,
@@ -60,9 +60,10 @@ pub fn published(done: &Report, took: Duration, json: bool) -> Result<()> {
         ));
     }
     print(&format!(
-        "Published release {} of ring {}: {} of {} files changed, {} to fetch, in {:.1} s.\n",
+        "Published release {} of ring {}{}: {} of {} files changed, {} to fetch, in {:.1} s.\n",
         done.release,
         done.ring,
+        done.team.as_ref().map(|team| format!(" as {team}")).unwrap_or_default(),
         done.changed,
         done.files,
         bytes(done.bytes),
@@ -77,7 +78,7 @@ pub fn refreshed(done: &[(String, Versions)], until: DateTime<Utc>, json: bool) 
         let rings: Vec<Value> = done
             .iter()
             .map(|(ring, v)| {
-                json!({"ring": ring, "release": v.targets, "timestamp": v.timestamp, "snapshot": v.snapshot, "expires": until})
+                json!({"ring": ring, "release": v.release(), "timestamp": v.timestamp, "snapshot": v.snapshot, "expires": until})
             })
             .collect();
         return print_json(&json!({"rings": rings}));
@@ -85,7 +86,7 @@ pub fn refreshed(done: &[(String, Versions)], until: DateTime<Utc>, json: bool) 
     for (ring, versions) in done {
         print(&format!(
             "Signed ring {ring} anew: release {} stands until {until}.\n",
-            versions.targets
+            versions.release()
         ))?;
     }
     Ok(())
@@ -140,14 +141,16 @@ pub fn signed(out: &Path, root: &Value) -> Result<()> {
 
 /// `log`.
 pub fn log(library: &Library, ring: &str, limit: u64, json: bool) -> Result<()> {
-    let newest = library.versions(ring)?.targets;
+    let newest = library.versions(ring)?.release();
     let oldest = newest.saturating_sub(limit.saturating_sub(1)).max(1);
     let mut rows = Vec::new();
-    for number in (oldest..=newest).rev() {
-        if let Some(release) = library.published(ring, number)? {
-            let files = library.manifest(ring, &release).map(|manifest| manifest.len());
-            rows.push((release, files.ok()));
+    for release in library.history(ring)? {
+        let release = release?;
+        if release.release < oldest {
+            break;
         }
+        let files = library.manifest(ring, &release).map(|manifest| manifest.files().len());
+        rows.push((release, files.ok()));
     }
     if json {
         let releases: Vec<Value> = rows
@@ -155,7 +158,7 @@ pub fn log(library: &Library, ring: &str, limit: u64, json: bool) -> Result<()> 
             .map(|(release, files)| {
                 json!({
                     "release": release.release, "published": release.signed["published"],
-                    "note": release.signed["note"], "files": files,
+                    "note": release.signed["note"], "files": files, "role": release.role,
                     "expires": release.signed["expires"], "signed_by": release.signers,
                 })
             })
@@ -167,10 +170,11 @@ pub fn log(library: &Library, ring: &str, limit: u64, json: bool) -> Result<()> 
     }
     for (release, files) in rows {
         print(&format!(
-            "{:>6}  {}  {:>7} files  {}\n",
+            "{:>6}  {}  {:>7} files  {}{}\n",
             release.release,
             text(&release, "published"),
             files.map_or("?".to_owned(), |files| files.to_string()),
+            team_of(&release).map(|team| format!("{team}: ")).unwrap_or_default(),
             plain(&text(&release, "note")),
         ))?;
     }
@@ -179,16 +183,16 @@ pub fn log(library: &Library, ring: &str, limit: u64, json: bool) -> Result<()> 
 
 /// `show`.
 pub fn show(library: &Library, ring: &str, release: Option<u64>, json: bool) -> Result<()> {
-    let newest = library.versions(ring)?.targets;
+    let newest = library.versions(ring)?.release();
     let number = release.unwrap_or(newest);
-    let release =
-        library.published(ring, number)?.filter(|_| number <= newest).ok_or_else(|| {
-            Error::new(
-                Kind::Usage,
-                format!("ring {ring} has no release {number}; its newest is {newest}"),
-            )
-        })?;
-    let manifest = library.manifest(ring, &release)?;
+    let missing = || {
+        let what = format!("ring {ring} has no release {number}; its newest is {newest}");
+        Error::new(Kind::Usage, what)
+    };
+    let parts = library.parts(ring, number)?.ok_or_else(missing)?;
+    let manifest = library.tree(ring, &parts)?;
+    // What was signed to make this release; the other parts stood already.
+    let release = parts.iter().find(|part| part.release == number).ok_or_else(missing)?;
     if json {
         let files: Vec<Value> = manifest
             .files()
@@ -199,21 +203,42 @@ pub fn show(library: &Library, ring: &str, release: Option<u64>, json: bool) -> 
                 })
             })
             .collect();
+        let (mut travels, mut roles) = (serde_json::Map::new(), Vec::new());
+        for part in &parts {
+            travels.extend(part.signed["targets"].as_object().cloned().unwrap_or_default());
+            let (release, expires) = (part.release, &part.signed["expires"]);
+            roles.push(json!({
+                "role": part.role, "release": release, "expires": expires, "signed_by": part.signers,
+            }));
+        }
+        let teams: Vec<Value> = parts
+            .iter()
+            .flat_map(Published::teams)
+            .map(|team| json!({"team": team.name, "paths": team.paths, "keys": team.keys}))
+            .collect();
         return print_json(&json!({
             "ring": ring, "release": number, "published": release.signed["published"],
             "note": release.signed["note"], "expires": release.signed["expires"],
-            "signed_by": release.signers, "targets": release.signed["targets"], "files": files,
+            "role": release.role, "signed_by": release.signers, "targets": travels, "files": files,
+            "parts": roles, "teams": teams,
         }));
     }
     print(&format!(
-        "release    {number} of ring {ring}\npublished  {}\nexpires    {}\nnote       {}\nsigned by  {}\n\n",
-        text(&release, "published"),
-        text(&release, "expires"),
-        plain(&text(&release, "note")),
+        "release    {number} of ring {ring}\npublished  {}\nexpires    {}\nnote       {}\nsigned by  {}{}\n",
+        text(release, "published"),
+        text(release, "expires"),
+        plain(&text(release, "note")),
+        team_of(release).map(|team| format!("{team}: ")).unwrap_or_default(),
         release.signers.join(", "),
     ))?;
-    if let Some(targets) = release.signed["targets"].as_object() {
-        for (name, target) in targets {
+    for team in parts.iter().flat_map(Published::teams) {
+        let Team { name, paths, keys } = team;
+        let paths = plain(&paths.join(" "));
+        print(&format!("team       {name}: {paths}, signed by one of {}\n", keys.join(", ")))?;
+    }
+    print("\n")?;
+    for part in &parts {
+        for (name, target) in part.signed["targets"].as_object().into_iter().flatten() {
             print(&format!("{:>12}  {name}\n", bytes(target["length"].as_u64().unwrap_or(0))))?;
         }
     }
@@ -223,6 +248,11 @@ pub fn show(library: &Library, ring: &str, release: Option<u64>, json: bool) -> 
         print(&format!("{mode} {:>12}  {}\n", bytes(file.size), file.path))?;
     }
     Ok(())
+}
+
+/// The team that signed it, if it was one.
+fn team_of(release: &Published) -> Option<&str> {
+    Some(release.role.as_str()).filter(|role| *role != "targets")
 }
 
 fn text(release: &Published, key: &str) -> String {
