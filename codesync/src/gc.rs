@@ -78,6 +78,10 @@ impl Needed {
                     let hash = target["hashes"]["sha256"].as_str().unwrap_or_default();
                     needed.targets.insert(folder.join(format!("{hash}.{name}")));
                 }
+                if newest {
+                    let older = library.older(&ring, &published)?;
+                    needed.targets.extend(older.values().map(|one| folder.join(one.file())));
+                }
                 let manifest = library.manifest(&ring, &published)?;
                 let hashes = manifest.files().map(|file| hex::encode(file.sha256));
                 needed.objects.extend(hashes);

@@ -16,6 +16,7 @@ pub mod library;
 pub mod manifest;
 pub mod mirror;
 pub mod name;
+pub mod older;
 pub mod publish;
 pub mod pull;
 pub mod push;

@@ -24,10 +24,10 @@ use crate::{
     Error, Kind, Result, disk,
     fetch::{Downloads, Wanted},
     manifest::{BUNDLED_MAX, File, MANIFEST_MAX, Manifest, sha256},
-    name,
+    name, older,
     source::{self, Access, Address, Source},
     store::remove,
-    trust::{ROOT_MAX, Target, Trust},
+    trust::{Part, ROOT_MAX, Target, Trust, prefix},
 };
 
 mod prune;
@@ -200,6 +200,9 @@ impl Copy<'_> {
             }
             self.take_objects(source, &Manifest::parse(&text)?)?;
         }
+        for part in &tree.parts {
+            self.take_older(source, part)?;
+        }
 
         // Everything is there; now it may be named, the timestamp last.
         disk::sync_everything(self.folder)?;
@@ -236,6 +239,20 @@ impl Copy<'_> {
         let content = self.downloads.fetch(source, Wanted::Target(&ring, target), &|_| ())?;
         self.report.targets += 1;
         place(&path, content)
+    }
+
+    /// Fetches the patches of earlier releases that `part` lists, as far as the source has them.
+    fn take_older(&mut self, source: &mut dyn Source, part: &Part) -> Result<()> {
+        let Some(list) = &part.offer.older else { return Ok(()) };
+        let text = disk::read_bounded(&self.target_path(list), older::LIST_MAX)?;
+        let text = text.filter(|text| sha256(text) == list.sha256).unwrap_or_default();
+        for target in older::parse(&text, &prefix(&part.role))?.values() {
+            match self.take_target(source, target) {
+                Err(error) if error.kind() == Kind::Refused => {}
+                other => other?,
+            }
+        }
+        Ok(())
     }
 
     /// Fetches the contents that `manifest` names and that are not here.

@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use super::{Library, Published};
 use crate::{
-    Error, Kind, Result,
-    manifest::Manifest,
+    Error, Kind, Result, disk,
+    manifest::{Manifest, sha256},
     name,
-    trust::{self, Versions},
+    older::{self, Patches},
+    trust::{self, Target, Versions},
     union,
 };
 
@@ -31,10 +32,36 @@ impl Published {
         (hash, format!("{hash}.{name}"))
     }
 
+    /// The patches that it offers itself.
+    pub(crate) fn patches(&self) -> Patches {
+        let prefix = trust::prefix(&self.role);
+        let targets = self.signed["targets"].as_object().into_iter().flatten();
+        targets
+            .filter_map(|(name, target)| {
+                let span =
+                    name.strip_prefix(&prefix)?.strip_suffix(".patch.zst")?.split_once('-')?;
+                let span = (span.0.parse().ok()?, span.1.parse().ok()?);
+                Some((span, target_of(name, target)?))
+            })
+            .collect()
+    }
+
+    /// The target `name` of a role's own, without its prefix.
+    pub(crate) fn target(&self, name: &str) -> Option<Target> {
+        let name = format!("{}{name}", trust::prefix(&self.role));
+        target_of(&name, &self.signed["targets"][&name])
+    }
+
     /// The teams to which it delegates.
     pub fn teams(&self) -> Vec<Team> {
         teams(&self.signed["delegations"])
     }
+}
+
+fn target_of(name: &str, target: &Value) -> Option<Target> {
+    let mut sha256 = [0; 32];
+    hex::decode_to_slice(target["hashes"]["sha256"].as_str()?, &mut sha256).ok()?;
+    Some(Target { name: name.to_owned(), sha256, length: target["length"].as_u64()? })
 }
 
 /// The teams that `delegations` of targets metadata name.
@@ -67,6 +94,17 @@ impl Library {
             parts.extend(self.last(ring, &team.name, &versions, number)?);
         }
         Ok(parts.iter().any(|part| part.release == number).then_some(parts))
+    }
+
+    /// The patches of earlier releases that `published` lists; none where the list is not here.
+    pub(crate) fn older(&self, ring: &str, published: &Published) -> Result<Patches> {
+        let Some(target) = published.target(older::NAME) else { return Ok(Patches::new()) };
+        let path = self.ring(ring)?.join("targets").join(target.file());
+        let text = disk::read_bounded(&path, older::LIST_MAX)?.unwrap_or_default();
+        if sha256(&text) != target.sha256 {
+            return Ok(Patches::new());
+        }
+        older::parse(&text, &trust::prefix(&published.role))
     }
 
     /// What `role` has signed last.

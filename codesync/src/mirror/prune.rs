@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use crate::{Error, Result, library::Library, name, publish::PATCHES, store::remove};
+use crate::{
+    Error, Result, library::Library, name, publish::PATCHES, store::remove, trust::Target,
+};
 
 /// Snapshots that stay: a client in the middle of a refresh may still ask for the one before.
 const SNAPSHOTS: u64 = 10;
@@ -25,6 +27,9 @@ pub(super) fn prune(folder: &Path) -> Result<usize> {
                 {
                     let hash = target["hashes"]["sha256"].as_str().unwrap_or_default();
                     targets.insert(format!("{hash}.{name}"));
+                }
+                if version == newest.of(role) {
+                    targets.extend(library.older(&ring, &published)?.values().map(Target::file));
                 }
                 if !published.manifest().0.is_empty() {
                     let manifest = library.manifest(&ring, &published)?;

@@ -241,7 +241,7 @@ fn a_lying_source_changes_nothing() {
 fn pruning_keeps_what_the_last_8_releases_of_every_ring_need() {
     let setting = Setting::new();
     setting.publish("canary", "only canary has this");
-    for number in 2..=12 {
+    for number in 2..=20 {
         setting.publish("stable", &format!("content {number}"));
         setting.mirror(&setting.source(), &["stable", "canary"], false).unwrap();
     }
@@ -252,10 +252,13 @@ fn pruning_keeps_what_the_last_8_releases_of_every_ring_need() {
     let objects = after.iter().filter(|path| path.starts_with("objects/")).count();
     // 8 versions of one file, canary's, and the one that never changes.
     assert_eq!(objects, 10);
-    assert!(!after.contains("rings/stable/4.targets.json"));
-    assert!(after.contains("rings/stable/5.targets.json"));
+    assert!(!after.contains("rings/stable/12.targets.json"));
+    assert!(after.contains("rings/stable/13.targets.json"));
     let copy = format!("file://{}", setting.path("copy").display());
-    assert_eq!(setting.sync("machine", &copy).release, Some(12));
+    assert_eq!(setting.sync("machine", &copy).release, Some(20));
+    // What leads on from a release before those 8 is there too.
+    assert!(after.iter().any(|path| path.ends_with(".2-8.patch.zst")));
+    assert!(!after.iter().any(|path| path.ends_with(".2-7.patch.zst")));
     // Nothing more to remove, and nothing is fetched again.
     let done = setting.mirror(&setting.source(), &["stable", "canary"], true).unwrap();
     assert_eq!((done[1].removed, done[0].targets, done[0].objects), (0, 0, 0));

@@ -9,6 +9,7 @@ use crate::{
     Error, Kind, Result, bundle, disk,
     library::{Library, Published},
     manifest::{Manifest, sha256},
+    older::{self, Patches},
     trust::prefix,
 };
 
@@ -46,6 +47,10 @@ pub(super) fn store_targets(
             basis.insert(number, library.manifest(ring, &published)?);
         }
     }
+    let older = older(library, place, former, release)?;
+    if !older.is_empty() {
+        put(older::NAME.into(), older::text(&older).as_bytes())?;
+    }
     let patches = patches(library, release, manifest, &basis)?;
     let mut bytes = 0;
     for (from, patch) in &patches {
@@ -71,6 +76,22 @@ pub(super) fn store_targets(
     let place = (folder.as_path(), prefix.as_str());
     targets.append(&mut large::patches(library, place, manifest, &basis, former)?);
     Ok((targets, bytes))
+}
+
+/// The patches of earlier releases that `release` lists: those that `former` listed or offered.
+fn older(
+    library: &Library,
+    place: Place<'_>,
+    former: Option<&Published>,
+    release: u64,
+) -> Result<Patches> {
+    let Some(former) = former else { return Ok(Patches::new()) };
+    let folder = library.ring(place.ring)?.join("targets");
+    let mut all = library.older(place.ring, former)?;
+    all.extend(former.patches());
+    // What gc has removed is offered no longer.
+    all.retain(|_, target| folder.join(target.file()).is_file());
+    Ok(older::listed(all, release, PATCHES))
 }
 
 /// The full bundle that `published` lists: its release, name and target.

@@ -1,20 +1,26 @@
 //! Bringing a stage to the offered release: bundles along the route, then single contents.
 
-use std::{fs, io::BufReader};
+use std::{
+    fs,
+    io::{BufReader, Read},
+};
 
 use super::{
     Attempt, Transfer,
     parts::{self, Beside, Known},
     route,
+    route::cost,
 };
 use crate::{
     Error, Kind, Result, bundle,
     fetch::Wanted,
     manifest::{BUNDLED_MAX, File, Manifest},
+    older::{self, Patches},
+    publish::PATCHES,
     source::Source,
     stage::Stage,
     store::Release,
-    trust::{Part, Target, Tree},
+    trust::{Part, Target, Tree, prefix},
 };
 
 impl Attempt<'_> {
@@ -74,17 +80,72 @@ impl Attempt<'_> {
         beside: &Beside<'_>,
         stage: &mut Stage,
     ) -> Result<Option<(Manifest, Transfer)>, Fault> {
+        let from = known.map(|known| known.version);
+        let none = Patches::new();
+        let direct = route(&part.offer, &none, from);
+        let older = self.older(source, part, from, direct.as_ref())?;
+        let in_a_row = older.as_ref().and_then(|older| route(&part.offer, older, from));
+        for (transfer, way) in in_a_row.into_iter().chain(direct) {
+            let now = match transfer {
+                Transfer::Patch => known.map(|known| known.manifest.clone()).unwrap_or_default(),
+                _ => Manifest::default(),
+            };
+            match self.apply(source, &way, now, part, beside, stage) {
+                Ok(now) => return Ok(Some((now, transfer))),
+                // Patches of earlier releases are offered, not promised.
+                Err(Fault::Error(error))
+                    if error.kind() == Kind::Refused
+                        && way.iter().any(|one| is_older(part, one)) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The patches of earlier releases, where no patch leads on from `from` and the list of them is
+    /// worth asking for.
+    fn older(
+        &self,
+        source: &mut dyn Source,
+        part: &Part,
+        from: Option<u64>,
+        direct: Option<&(Transfer, Vec<&Target>)>,
+    ) -> Result<Option<Patches>> {
         let offer = &part.offer;
-        let route = route(offer, known.map(|known| known.version));
-        let Some((transfer, targets)) = route else { return Ok(None) };
-        let total: u64 = targets.iter().map(|target| target.length).sum();
+        let near = |from: &u64| from.saturating_add(older::SPAN + PATCHES) >= offer.release;
+        let (Some(list), Some(from)) = (&offer.older, from.filter(near)) else { return Ok(None) };
+        let known = offer.patches.contains_key(&(from, offer.release));
+        if known || direct.is_some_and(|(_, way)| cost(way) <= 4 * list.length) {
+            return Ok(None);
+        }
+        let read = self.download(source, list, 0, list.length).and_then(|mut file| {
+            let mut text = Vec::new();
+            file.read_to_end(&mut text).map_err(|error| {
+                Error::new(Kind::Io, format!("cannot read a download: {error}"))
+            })?;
+            older::parse(&text, &prefix(&part.role))
+        });
+        match read {
+            Ok(patches) => Ok(Some(patches)),
+            Err(error) if error.kind() == Kind::Refused => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Applies the bundles of `way` to `stage`, one upon the other, the first upon `now`.
+    fn apply(
+        &self,
+        source: &mut dyn Source,
+        way: &[&Target],
+        mut now: Manifest,
+        part: &Part,
+        beside: &Beside<'_>,
+        stage: &mut Stage,
+    ) -> Result<Manifest, Fault> {
+        let total = cost(way);
         let mut done = 0;
-        let mut now = match transfer {
-            Transfer::Patch => known.map(|known| known.manifest.clone()).unwrap_or_default(),
-            _ => Manifest::default(),
-        };
-        let last = targets.len() - 1;
-        for (step, target) in targets.iter().enumerate() {
+        let last = way.len().saturating_sub(1);
+        for (step, target) in way.iter().enumerate() {
             let file = self.download(source, target, done, total)?;
             done += target.length;
             let mut reader = BufReader::new(file);
@@ -108,7 +169,7 @@ impl Attempt<'_> {
                     basis.get(&file.sha256).cloned().ok_or_else(|| Error::refused("no such basis"))
                 },
                 &mut |new| {
-                    if step == last && new.hash() != offer.manifest.sha256 {
+                    if step == last && new.hash() != part.offer.manifest.sha256 {
                         return Err(Error::refused(
                             "the bundle does not lead to the manifest that was signed",
                         ));
@@ -118,7 +179,7 @@ impl Attempt<'_> {
                 &mut |file, content| cell.borrow_mut().put(file, content),
             )?;
         }
-        Ok(Some((now, transfer)))
+        Ok(now)
     }
 
     /// Brings `stage` to the offered release file by file: for trees of which nothing is known.
@@ -146,7 +207,7 @@ impl Attempt<'_> {
         let target = &part.offer.manifest;
         let mut file = self.download(source, target, 0, target.length)?;
         let mut text = Vec::new();
-        std::io::Read::read_to_end(&mut file, &mut text)
+        file.read_to_end(&mut text)
             .map_err(|error| Error::new(Kind::Io, format!("cannot read a download: {error}")))?;
         Manifest::parse(&text)
     }
@@ -208,6 +269,11 @@ impl Attempt<'_> {
         }
         Ok(Transfer::Files)
     }
+}
+
+/// Whether `target` is none that the release offers itself.
+fn is_older(part: &Part, target: &Target) -> bool {
+    !part.offer.bundles().any(|offered| offered == target)
 }
 
 /// What a report says of two parts that travelled in different ways.

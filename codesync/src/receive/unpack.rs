@@ -39,7 +39,8 @@ pub(super) fn unpack(
         let same = manifest.hash() == offer.manifest.sha256;
         return same.then(|| manifest.clone());
     }
-    let (transfer, targets) = pull::route(offer, base.map(|(number, _)| *number))?;
+    let older = Default::default();
+    let (transfer, targets) = pull::route(offer, &older, base.map(|(number, _)| *number))?;
     let mut now = match (transfer, base) {
         (Transfer::Patch, Some((_, manifest))) => manifest.clone(),
         _ => Manifest::default(),

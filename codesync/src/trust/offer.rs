@@ -6,6 +6,7 @@ use super::Trust;
 use crate::{
     Result, large,
     manifest::{Hash, MANIFEST_MAX},
+    older,
 };
 
 /// A signed length and hash.
@@ -41,14 +42,17 @@ pub struct Offer {
     pub full: BTreeMap<u64, Target>,
     /// Patches by the releases from and to which they lead.
     pub patches: BTreeMap<(u64, u64), Target>,
+    /// The list of patches of earlier releases; see [`crate::older`].
+    pub older: Option<Target>,
     /// Large patches by the beginnings of the two contents' hashes; see [`crate::large`].
     pub large: BTreeMap<(u64, u64), Target>,
 }
 
 impl Offer {
-    /// Everything that is offered but the manifest.
+    /// Everything that is offered but the manifest, and what [`Offer::older`] lists.
     pub fn bundles(&self) -> impl Iterator<Item = &Target> {
-        self.full.values().chain(self.patches.values()).chain(self.large.values())
+        let bundles = self.full.values().chain(self.patches.values());
+        bundles.chain(self.large.values()).chain(&self.older)
     }
 }
 
@@ -63,6 +67,7 @@ impl Trust {
         let mut full = BTreeMap::new();
         let mut patches = BTreeMap::new();
         let mut large = BTreeMap::new();
+        let mut older_list = None;
         for (name, file) in &targets.targets {
             let mut sha256 = [0; 32];
             let hashed = file
@@ -76,6 +81,8 @@ impl Trust {
             let Some(name) = name.strip_prefix(&prefix) else { continue };
             if name == "manifest" && target.length <= MANIFEST_MAX {
                 manifest = Some(target);
+            } else if name == older::NAME && target.length <= older::LIST_MAX {
+                older_list = Some(target);
             } else if let Some(to) = name.strip_suffix(".full.zst").and_then(|n| n.parse().ok()) {
                 full.insert(to, target);
             } else if let Some(contents) = large::parse_name(name) {
@@ -88,7 +95,14 @@ impl Trust {
             }
         }
         let release = targets.version;
-        Ok(manifest.map(|manifest| Offer { release, manifest, full, patches, large }))
+        Ok(manifest.map(|manifest| Offer {
+            release,
+            manifest,
+            full,
+            patches,
+            older: older_list,
+            large,
+        }))
     }
 }
 
