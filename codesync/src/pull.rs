@@ -27,6 +27,7 @@ mod large;
 mod parts;
 mod repair;
 mod route;
+mod seed;
 
 use backoff::Backoff;
 use fill::Fault;
@@ -327,7 +328,7 @@ impl Attempt<'_> {
         }
         let suspicious = active.is_some_and(Release::is_damaged);
         let mut stage = Stage::begin(self.store, known.clone(), suspicious)?;
-        let result = self.fill(source, tree, known.as_ref(), &mut stage);
+        let result = self.fill(source, tree, (active, known.as_ref()), &mut stage);
         let (manifests, transfer) = match result {
             Ok(done) => done,
             // The active tree is not what it should be: take nothing in it for granted.

@@ -8,6 +8,7 @@ mod harness;
 mod large;
 mod lying;
 mod relay;
+mod seed;
 mod setting;
 mod tamper;
 mod unpublishable;

@@ -10,6 +10,7 @@ use super::{
     parts::{self, Beside, Known},
     route,
     route::cost,
+    seed::unknown_tree,
 };
 use crate::{
     Error, Kind, Result, bundle,
@@ -30,9 +31,15 @@ impl Attempt<'_> {
         &self,
         source: &mut dyn Source,
         tree: &Tree,
-        known: Option<&(Release, Manifest)>,
+        (active, known): (Option<&Release>, Option<&(Release, Manifest)>),
         stage: &mut Stage,
     ) -> Result<(Vec<Manifest>, Transfer), Fault> {
+        if known.is_none()
+            && let Some(seed) = unknown_tree(self.store, active)
+            && let Some(made) = self.fill_from_seed(source, tree, &seed, stage)?
+        {
+            return Ok(made);
+        }
         let known = known.map(|(release, whole)| parts::known(release, whole)).unwrap_or_default();
         let former = |part: &Part| known.iter().find(|known| known.role == part.role);
         let several = tree.parts.len() > 1;

@@ -1,6 +1,6 @@
 //! Making a damaged active release whole again, file by file, in place.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use super::{Attempt, Outcome, Report, Transfer, parts};
 use crate::{
@@ -60,7 +60,7 @@ impl Attempt<'_> {
         let mut transfer = Transfer::None;
         let mut rest = Vec::new();
         for file in &broken {
-            match self.by_delta(source, active, file)? {
+            match self.by_delta(source, &active.tree, file)? {
                 Some(content) => {
                     replace(active, file, &content)?;
                     transfer = Transfer::Delta;
@@ -109,17 +109,17 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// The content of `file`, made from what stands in its place and an rsync delta.
-    fn by_delta(
+    /// The content of `file`, made from what stands in its place in `tree` and an rsync delta.
+    pub(super) fn by_delta(
         &self,
         source: &mut dyn Source,
-        active: &Release,
+        tree: &Path,
         file: &File,
     ) -> Result<Option<Vec<u8>>> {
         if !(DELTA_MIN..=BUNDLED_MAX).contains(&file.size) {
             return Ok(None);
         }
-        let path = active.tree.join(&file.path);
+        let path = tree.join(&file.path);
         let plain = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
         let there = if plain { disk::read_bounded(&path, BUNDLED_MAX) } else { Ok(None) };
         let Some(there) = there.ok().flatten().filter(|bytes| bytes.len() as u64 >= DELTA_MIN / 2)
