@@ -54,8 +54,10 @@ pub fn prepare(staged: &Staged) -> Result<(), String> {
     if let Some((sentence, _)) = found.jobs.into_iter().find_map(|job| job.damaged) {
         return Err(sentence);
     }
-    let former = staged.before.as_ref().map(|(release, _)| release.meta.join(INDEX));
-    index(&staged.tree, &staged.manifest, former.as_deref(), &staged.meta.join(INDEX))
+    let before =
+        staged.before.as_ref().map(|(release, _)| (&release.tree, release.meta.join(INDEX)));
+    let former = before.as_ref().map(|(tree, index)| loader::Former { tree, index });
+    index(&staged.tree, &staged.manifest, former, &staged.meta.join(INDEX))
         .map_err(|e| e.to_string())?;
     // Nobody misses it: the next release is read whole then.
     if let Ok(text) = serde_json::to_vec(&headers) {
@@ -73,7 +75,7 @@ fn headers(meta: &Path) -> Option<jobs::Headers> {
 fn index(
     tree: &Path,
     manifest: &Manifest,
-    former: Option<&Path>,
+    former: Option<loader::Former<'_>>,
     out: &Path,
 ) -> Result<(), loader::Error> {
     let files = manifest.files().map(|file| loader::File {

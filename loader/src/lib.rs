@@ -87,21 +87,34 @@ pub enum Error {
     },
 }
 
+/// An earlier tree that is still there, and its index.
+#[derive(Debug, Clone, Copy)]
+pub struct Former<'a> {
+    /// The tree.
+    pub tree: &'a Path,
+    /// What [`build_index`] wrote for it.
+    pub index: &'a Path,
+}
+
 /// Indexes a tree for [`Namespace::release`]: writes `out` atomically (0644). Modules that do not
 /// have the hashes of `files` are [`Error::Tampered`].
 ///
-/// `former` is the index of an earlier tree. If the modules are those of that tree, by name and by
-/// hash, what it says about them is taken over and no module is read.
+/// What is known of a `former` tree is taken over where the modules are the same or say the same to
+/// others; then only those that changed are read.
 pub fn build_index(
     tree: &Path,
     mut files: Vec<File>,
-    former: Option<&Path>,
+    former: Option<Former<'_>>,
     out: &Path,
 ) -> Result<(), Error> {
     files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
     // What cannot be read is written anew.
-    let former = former.and_then(|path| index::Index::open(path).ok());
-    let data = match former.and_then(|former| index::renew(&former, &files)) {
+    let former = former.and_then(|one| Some((one.tree, index::Index::open(one.index).ok()?)));
+    let renewed = former.and_then(|(before, former)| {
+        let python = python::table(&files, "modules", true);
+        index::renew(&former, &files, &python, (before, tree))
+    });
+    let data = match renewed {
         Some(data) => data,
         None => index_bytes(tree, files, true)?,
     };

@@ -27,40 +27,95 @@ fn sample() -> Vec<u8> {
     })
 }
 
-fn file(path: &str, hash: u8) -> File {
-    File { path: path.to_owned(), sha256: [hash; 32], size: 3, executable: true }
+/// A tree of these texts in a folder, and its files.
+fn tree(texts: &[(&str, &str)]) -> (tempfile::TempDir, Vec<File>) {
+    use sha2::{Digest, Sha256};
+    let folder = tempfile::tempdir().unwrap();
+    let files = texts.iter().map(|(path, text)| {
+        let full = folder.path().join(path);
+        std::fs::create_dir_all(full.parent().unwrap()).unwrap();
+        std::fs::write(full, text).unwrap();
+        let sha256 = Sha256::digest(text.as_bytes()).into();
+        File { path: (*path).into(), sha256, size: text.len() as u64, executable: false }
+    });
+    let mut files: Vec<File> = files.collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    (folder, files)
+}
+
+fn whole(tree: &Path, files: &[File]) -> Vec<u8> {
+    crate::index_bytes(tree, files.to_vec(), true).unwrap()
+}
+
+/// What is made from the index before is what is made anew; whether it could be.
+fn renewed(before: &[(&str, &str)], now: &[(&str, &str)]) -> bool {
+    let ((old, old_files), (new, files)) = (tree(before), tree(now));
+    let former = Index::parse(whole(old.path(), &old_files), Path::new("index")).unwrap();
+    let python = crate::python::table(&files, "modules", true);
+    let renewed = renew(&former, &files, &python, (old.path(), new.path()));
+    if let Some(renewed) = &renewed {
+        assert!(*renewed == whole(new.path(), &files), "{now:?} differs when made anew");
+        // Hashes are held: a text that is another than it was is no basis.
+        let changed =
+            files.iter().zip(&old_files).find(|(a, b)| a.path == b.path && a.sha256 != b.sha256);
+        if let Some((file, _)) = changed.filter(|(file, _)| file.path.ends_with(".sh")) {
+            std::fs::write(old.path().join(&file.path), "tampered() { :; }").unwrap();
+            assert!(renew(&former, &files, &python, (old.path(), new.path())).is_none());
+        }
+    }
+    renewed.is_some()
+}
+
+const BEFORE: [(&str, &str); 5] = [
+    ("modules/a.sh", "x=1\nfirst() { second \"$x\"; }\nown() { echo \"${BASH_SOURCE[0]}\"; }\n"),
+    ("modules/b.sh", "second() { \"$@\"; }\nprint_red() { :; }\nprint_green() { :; }\n"),
+    ("modules/c.sh", "echo loud\nlate() { inner() { third \"$1\"; }; inner \"$x\"; }\n"),
+    ("modules/d.py", "import e\n"),
+    ("scripts/daily/x", "#!/bin/sh\n"),
+];
+
+#[test]
+fn an_index_is_renewed_where_a_change_is_nobody_elses() {
+    assert!(renewed(&BEFORE, &BEFORE));
+    for (at, text) in [
+        (
+            0,
+            "x=2\nfirst() { print_red; print_\"$x\"; x=3; }\nown() { cd \"${BASH_SOURCE[0]}\"; }\n",
+        ),
+        (0, "x=1\n# first\nfirst() { second print_green; \"$x\"; }\nown() { : $BASH_SOURCE; }\n"),
+        (1, "second() { echo; \"$@\"; }\nprint_red() { first; }\nprint_green() { eval \"$1\"; }\n"),
+        (2, "echo louder; first\nlate() { inner() { third \"$1\"; }; inner \"$y\"; }\n"),
+        (3, "import f\n"),
+        (4, "#!/bin/sh\nfirst\n"),
+    ] {
+        let mut now = BEFORE;
+        now[at].1 = text;
+        let whole = text.contains("eval");
+        assert!(renewed(&BEFORE, &now) || whole, "{text}");
+    }
+    let mut more = BEFORE.to_vec();
+    more.splice(0..0, [("conf/longer name", "x"), ("modules/e/__init__.py", ""), ("zz", "")]);
+    assert!(renewed(&BEFORE, &more) && renewed(&more, &BEFORE));
 }
 
 #[test]
-fn what_is_known_about_the_same_modules_is_taken_over() {
-    let former = Index::parse(sample(), Path::new("index")).unwrap();
-    let mut files: Vec<File> =
-        ["modules/a.sh", "modules/b.sh", "modules/c.sh"].map(|path| file(path, 7)).to_vec();
-    files.insert(0, file("conf/longer name", 1));
-    files.push(file("scripts/daily/x", 2));
-    let new = Index::parse(renew(&former, &files).unwrap(), Path::new("index")).unwrap();
-    assert_eq!((new.files(), new.modules(), new.names()), (5, 3, 5));
-    for at in 0..former.names() {
-        assert_eq!(former.name(at), new.name(at));
-        assert_eq!(format!("{:?}", former.defs(at)), format!("{:?}", new.defs(at)));
+fn an_index_is_made_anew_where_others_are_concerned() {
+    for text in [
+        "x=1\nfirst() { :; }\nown() { :; }\nnew() { :; }\n",
+        "first() { second \"$x\"; }\nown() { echo \"${BASH_SOURCE[0]}\"; }\n",
+        "x=1\nfirst() { \"$1\"; }\nown() { echo \"${BASH_SOURCE[0]}\"; }\n",
+        "x=1\nfirst() { second \"$x\"; }\nown() { echo \"${BASH_SOURCE[0]}\"; }\necho loud\n",
+        "x=1; readonly x\nfirst() { second \"$x\"; }\nown() { echo \"${BASH_SOURCE[0]}\"; }\n",
+        "first() { (( unfinished\n",
+    ] {
+        let mut now = BEFORE;
+        now[0].1 = text;
+        assert!(!renewed(&BEFORE, &now), "{text}");
     }
-    for at in 0..former.modules() {
-        let path = |index: &Index| {
-            index.file(index.module(at).unwrap().file).map(|file| file.path.to_owned())
-        };
-        assert_eq!(path(&former), path(&new));
-    }
-    assert_eq!(new.python(), former.python());
-    let entry = new.file(new.find_file("scripts/daily/x").unwrap()).unwrap();
-    assert_eq!((entry.size, entry.executable, entry.sha256), (3, true, Some([2; 32].as_slice())));
-    // Again from what was made so, and back.
-    let again = renew(&new, &files[1..4]).unwrap();
-    assert_eq!(Index::parse(again, Path::new("index")).unwrap().names(), 5);
-
-    files[2].sha256 = [8; 32];
-    assert!(renew(&former, &files).is_none(), "a module changed");
-    files.remove(2);
-    assert!(renew(&former, &files).is_none(), "a module is gone");
+    assert!(!renewed(&BEFORE, &BEFORE[1..]) && !renewed(&BEFORE[1..], &BEFORE));
+    let mut moved = BEFORE;
+    moved[0].0 = "modules/c2.sh";
+    assert!(!renewed(&BEFORE, &moved));
 }
 
 #[test]

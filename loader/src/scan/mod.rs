@@ -57,7 +57,7 @@ pub enum Kind {
 }
 
 /// A name that the top level defines.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Def<'a> {
     /// The name.
     pub name: Cow<'a, [u8]>,
