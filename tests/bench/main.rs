@@ -4,6 +4,7 @@
 //! whatever the machine; no cache is flushed. Medians, and the worst round beside them.
 
 mod cases;
+mod git;
 mod numbers;
 mod site;
 
@@ -17,6 +18,9 @@ use serde_json::json;
 use numbers::Figure;
 use site::Site;
 
+/// First syncs of larger libraries are measured when they are asked for by name.
+const FIRST_MAX: usize = 10_000;
+
 /// Measures codesync and ldi against stock rsync over the same sshd.
 #[derive(Debug, Parser)]
 #[command(after_help = "Example: make bench BENCH='--quick --json bench.json'")]
@@ -28,11 +32,17 @@ struct Args {
     #[arg(long, default_value_t = 11)]
     rounds: usize,
     /// Sizes of the libraries.
-    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000])]
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000, 100_000])]
     files: Vec<usize>,
     /// Only these cases.
     #[arg(long, value_delimiter = ',')]
     case: Vec<Case>,
+    /// Also publishes and syncs the last commits of this git repository, one after the other.
+    #[arg(long, value_name = "REPOSITORY")]
+    history: Option<PathBuf>,
+    /// How many commits of --history.
+    #[arg(long, default_value_t = 100)]
+    steps: usize,
     /// The seed of the generated libraries.
     #[arg(long, default_value_t = 2)]
     seed: u64,
@@ -50,11 +60,16 @@ enum Case {
     Ten,
     /// The first sync of a client.
     First,
+    /// A binary of 50 MB of which 1 % changes.
+    Binary,
     /// Starting scripts through the loader.
     Loader,
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = site::peak_of_words() {
+        return code;
+    }
     match measure(Args::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
@@ -85,18 +100,31 @@ fn measure(mut args: Args) -> Result<bool> {
             println!("\n{files} files, {} rounds", args.rounds);
             let mut site = Site::new(args.seed, files)?;
             let mut list = Vec::new();
-            if wants(Case::First) {
+            // Eleven rounds of it would fill a disk.
+            if wants(Case::First) && (files <= FIRST_MAX || args.case.contains(&Case::First)) {
                 list.extend(cases::first(&mut site, args.rounds)?);
             }
             if wants(Case::Nothing) {
                 list.extend(cases::nothing(&mut site, args.rounds)?);
             }
             if wants(Case::Ten) {
-                list.extend(cases::ten(&mut site, args.rounds)?);
+                list.extend(cases::ten(&mut site, args.rounds, &figures)?);
             }
             numbers::print(&list);
             figures.extend(list);
         }
+    }
+    if wants(Case::Binary) && !args.quick {
+        println!("\na binary of 50 MB, {} rounds", args.rounds);
+        let list = cases::binary(args.seed, args.rounds)?;
+        numbers::print(&list);
+        figures.extend(list);
+    }
+    if let Some(repository) = &args.history {
+        println!("\n{} commits of {}", args.steps, repository.display());
+        let list = cases::history(repository, args.steps)?;
+        numbers::print(&list);
+        figures.extend(list);
     }
     if wants(Case::Loader) {
         loader();
