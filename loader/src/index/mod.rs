@@ -9,6 +9,8 @@
 //! which they are sourced.
 
 mod build;
+#[cfg(any(test, fuzzing))]
+mod hostile;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +21,8 @@ use std::{
 };
 
 pub use build::{Input, build};
+#[cfg(any(test, fuzzing))]
+pub use hostile::survive;
 
 use crate::Error;
 
