@@ -58,7 +58,7 @@ impl Stage {
         if spare.exists() {
             let old = Release { number: 0, tree: spare.join("tree"), meta: spare.join("meta") };
             match old.manifest() {
-                Ok(manifest) if !suspicious => {
+                Ok(manifest) if !suspicious && disk::is_folder(&old.tree) => {
                     fs::rename(&old.tree, &tree).map_err(fail)?;
                     present = manifest;
                 }

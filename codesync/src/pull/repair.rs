@@ -44,12 +44,6 @@ impl Attempt<'_> {
             }
             signed
         };
-        let broken: Vec<File> = manifest
-            .files()
-            .iter()
-            .filter(|file| !is_intact(&active.tree, file))
-            .cloned()
-            .collect();
         let mut strangers = Vec::new();
         crate::stage::walk(&active.tree, "", &mut |path, kind| {
             if kind != crate::stage::Entry::Folder && manifest.get(path).is_none() {
@@ -57,6 +51,16 @@ impl Attempt<'_> {
             }
             Ok(())
         })?;
+        // First of all: a link in the place of a folder makes what lies elsewhere look like ours.
+        for stranger in &strangers {
+            remove(stranger)?;
+        }
+        let broken: Vec<File> = manifest
+            .files()
+            .iter()
+            .filter(|file| !is_intact(&active.tree, file))
+            .cloned()
+            .collect();
         let mut transfer = Transfer::None;
         let mut rest = Vec::new();
         for file in &broken {
@@ -80,9 +84,6 @@ impl Attempt<'_> {
             if transfer == Transfer::None {
                 transfer = Transfer::Files;
             }
-        }
-        for stranger in &strangers {
-            remove(stranger)?;
         }
         disk::replace(&active.meta.join("manifest.json"), manifest.text().as_bytes(), 0o644)?;
         let staged = Staged {
