@@ -24,8 +24,8 @@ fn contents() -> Vec<Vec<u8>> {
 }
 
 fn old() -> Manifest {
-    let files = contents().iter().take(4).enumerate();
-    Manifest::new(files.map(|(n, content)| file(&format!("f{n}"), content)).collect())
+    let files = contents().into_iter().take(4).enumerate();
+    Manifest::new(files.map(|(n, content)| file(&format!("f{n}"), &content)).collect())
         .expect("a manifest")
 }
 

@@ -1,0 +1,57 @@
+//! Counting how rounds end, and the table.
+
+use std::{collections::BTreeMap, io::Write};
+
+use anyhow::Result;
+
+/// One line of the table.
+#[derive(Debug)]
+pub struct Tally {
+    case: String,
+    rounds: usize,
+    ends: BTreeMap<String, usize>,
+    wrong: Vec<String>,
+}
+
+/// Prints the head of the table.
+pub fn head() {
+    println!("{:<44} {:>6}  {:<64} wrong", "case", "rounds", "how it ended");
+}
+
+impl Tally {
+    /// An empty line for `case`.
+    pub fn new(case: impl Into<String>) -> Self {
+        Self { case: case.into(), rounds: 0, ends: BTreeMap::new(), wrong: Vec::new() }
+    }
+
+    /// Counts one round by how it ended; an error is a wrong one.
+    pub fn add(&mut self, end: Result<impl Into<String>>) {
+        self.rounds += 1;
+        match end {
+            Ok(end) => *self.ends.entry(end.into()).or_default() += 1,
+            Err(error) => self.wrong.push(format!("round {}: {error:#}", self.rounds)),
+        }
+    }
+
+    /// Whether nothing was wrong, and something was done.
+    pub fn right(&self) -> bool {
+        self.wrong.is_empty()
+    }
+
+    /// Prints the line, and the first wrong rounds below it.
+    pub fn print(&self) {
+        let ends: Vec<String> =
+            self.ends.iter().map(|(end, count)| format!("{count} {end}")).collect();
+        println!(
+            "{:<44} {:>6}  {:<64} {}",
+            self.case,
+            self.rounds,
+            ends.join(", "),
+            self.wrong.len()
+        );
+        for wrong in self.wrong.iter().take(5) {
+            println!("  WRONG {wrong}");
+        }
+        std::io::stdout().flush().ok();
+    }
+}
