@@ -19,6 +19,8 @@ const MAGIC: &[u8; 5] = b"LDIB\x01";
 const HEADER_MAX: u32 = 64 << 20;
 const RAW_MAX: u64 = 4 << 30;
 const BASIS_MAX: u64 = 1 << 30;
+/// No manifest has more files: a line of it is longer.
+const FILES_MAX: u64 = MANIFEST_MAX / 100;
 const EXECUTABLE: u8 = 1;
 const NEW_PATH: u8 = 2;
 
@@ -239,6 +241,7 @@ fn read_edits(raw: &mut impl BufRead, old: &Manifest) -> Result<Manifest> {
     let count = read_varint(raw)?;
     let mut edited: HashMap<usize, File> = HashMap::new();
     let mut added: Vec<File> = Vec::new();
+    let mut last: Option<String> = None;
     for _ in 0..count {
         let mut kind = [0];
         raw.read_exact(&mut kind).map_err(damaged)?;
@@ -258,12 +261,17 @@ fn read_edits(raw: &mut impl BufRead, old: &Manifest) -> Result<Manifest> {
         let mut sha256 = [0; 32];
         raw.read_exact(&mut sha256).map_err(damaged)?;
         let file = File { path, sha256, size, executable: kind & EXECUTABLE != 0 };
+        // In order, no path twice: what only repeats itself ends here.
+        if last.is_some_and(|last| last >= file.path) {
+            return Err(bad("its edits are out of order"));
+        }
+        last = Some(file.path.clone());
         if kind & NEW_PATH == 0 {
             edited.insert(position_or_length, file);
         } else {
             added.push(file);
         }
-        if (edited.len() + added.len()) as u64 > MANIFEST_MAX / 100 {
+        if (edited.len() + added.len()) as u64 > FILES_MAX {
             return Err(bad("it lists too many files"));
         }
     }
@@ -348,7 +356,8 @@ fn read_positions(reader: &mut impl Read) -> Result<Vec<usize>> {
         if index > 0 && step == 0 {
             return Err(bad());
         }
-        last = last.checked_add(step).ok_or_else(bad)?;
+        // A few bytes that expand must not grow into a list without end.
+        last = last.checked_add(step).filter(|at| (*at as u64) < FILES_MAX).ok_or_else(bad)?;
         positions.push(last);
     }
     Ok(positions)

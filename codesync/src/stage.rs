@@ -25,6 +25,9 @@ use crate::{
 
 /// Up to this many written files are synced one by one; more, all at once.
 const SYNC_SINGLY: usize = 256;
+/// Bytes that may wait for the writers, beside one content: large ones arrive faster than a disk
+/// takes them.
+const QUEUED_MAX: usize = 64 << 20;
 
 /// A tree that is being built.
 pub struct Stage {
@@ -39,6 +42,8 @@ pub struct Stage {
     folders: HashSet<PathBuf>,
     touched: BTreeSet<PathBuf>,
     written: usize,
+    /// Bytes handed to the writers since they were last waited for.
+    queued: usize,
     writers: Option<Writers>,
 }
 
@@ -80,6 +85,7 @@ impl Stage {
             folders: HashSet::new(),
             touched: BTreeSet::new(),
             written: 0,
+            queued: 0,
             writers: None,
         })
     }
@@ -228,6 +234,11 @@ impl Stage {
     /// Takes in a content, if it is the one that was signed; writes it wherever it is needed.
     pub fn put(&mut self, file: &File, content: Vec<u8>) -> Result<()> {
         let Some(files) = self.needed.remove(&file.sha256) else { return Ok(()) };
+        self.queued += content.len();
+        if self.queued > QUEUED_MAX {
+            self.settle()?;
+            self.queued = content.len();
+        }
         self.written += files.len();
         let singly = self.written <= SYNC_SINGLY;
         let writers = self.writers.get_or_insert_with(Writers::start);

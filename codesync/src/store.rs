@@ -203,7 +203,7 @@ impl Store {
             if name == "spare" && path.join("meta/manifest.json").is_file() {
                 continue;
             }
-            if path == self.partial() {
+            if path == self.partial() && disk::is_folder(&path) {
                 crate::fetch::expire(&path)?;
                 continue;
             }

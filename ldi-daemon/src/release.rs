@@ -1,9 +1,10 @@
 //! The active release: bringing it up to date, preparing it before it is used, opening it.
 
-use std::path::Path;
+use std::{fmt::Display, path::Path};
 
 use chrono::Utc;
 use codesync::{
+    Error,
     pull::{self, Outcome, Report},
     store::{File, Release, Staged, Store},
 };
@@ -29,12 +30,22 @@ pub fn sync(config: &Config, progress: &dyn Fn(u64, u64)) -> Result<Report> {
 
 /// Makes a release ready before it becomes active: its jobs are read, its modules are indexed.
 /// What cannot be read here must not become active.
-pub fn prepare(staged: &Staged) -> Result<(), String> {
-    let found = jobs::catalogue(&staged.tree, &staged.files, None).map_err(|e| e.to_string())?;
-    if let Some((sentence, _)) = found.jobs.into_iter().find_map(|job| job.damaged) {
-        return Err(sentence);
+pub fn prepare(staged: &Staged) -> codesync::Result<()> {
+    let refused = |why: &dyn Display| Err(Error::refused(why.to_string()));
+    match jobs::catalogue(&staged.tree, &staged.files, None) {
+        Err(failure) => return refused(&failure),
+        Ok(found) => {
+            if let Some((sentence, _)) = found.jobs.into_iter().find_map(|job| job.damaged) {
+                return refused(&sentence);
+            }
+        }
     }
-    index(&staged.tree, &staged.files, &staged.meta.join("index")).map_err(|e| e.to_string())
+    match index(&staged.tree, &staged.files, &staged.meta.join("index")) {
+        // A full disk is no fault of the release: another source would not help.
+        Err(loader::Error::Io { what, path, source }) => Err(Error::io(what, &path, &source)),
+        Err(error) => refused(&error),
+        Ok(()) => Ok(()),
+    }
 }
 
 fn index(tree: &Path, files: &[File], out: &Path) -> Result<(), loader::Error> {

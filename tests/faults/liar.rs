@@ -79,8 +79,10 @@ fn one(site: &Site, attack: &Attack) -> Result<String> {
     ensure!(end != "done", "accepted: {done}");
     ensure!(site.whole()? == Some(2), "release 2 is not active any more: {done}");
     judge(site, &before, done.wall.as_secs())?;
-    // The attack over, the honest library is taken.
+    // The attack over, the honest library is taken. What stolen keys signed is newer; getting over
+    // that takes new keys, which is not what is looked at here.
     copy(site, "library.3", "library")?;
+    copy(site, "client.2/trust", "client/trust")?;
     site.recover().context("the honest library after the attack")?;
     Ok(end.to_owned())
 }

@@ -138,6 +138,8 @@ pub fn run(plan: Plan) -> Result<Vec<Tally>> {
         for (what, trick) in TRICKS {
             tally.add(round(&site, &place, *trick).with_context(|| (*what).to_owned()));
             fs::remove_dir_all(site.sandbox.root())?;
+            fs::remove_dir_all(site.sandbox.path("outside"))?;
+            outside_at(&place.outside)?;
             copy(&site.sandbox.path("client.good"), &site.sandbox.root())?;
         }
         tallies.push(tally);
@@ -147,15 +149,19 @@ pub fn run(plan: Plan) -> Result<Vec<Tally>> {
     Ok(tallies)
 }
 
-fn place(site: &Site) -> Result<Place> {
-    let outside = site.sandbox.path("outside");
+/// Makes what must stay as it is.
+fn outside_at(outside: &Path) -> Result<()> {
     fs::create_dir_all(outside.join("folder/modules"))?;
-    fs::write(outside.join("folder/file"), "mine\n")?;
-    fs::write(outside.join("folder/modules/mine.sh"), "mine\n")?;
     for path in ["folder/file", "folder/modules/mine.sh"] {
+        fs::write(outside.join(path), "mine\n")?;
         fs::set_permissions(outside.join(path), fs::Permissions::from_mode(0o600))?;
     }
-    fs::set_permissions(outside.join("folder"), fs::Permissions::from_mode(0o700))?;
+    Ok(fs::set_permissions(outside.join("folder"), fs::Permissions::from_mode(0o700))?)
+}
+
+fn place(site: &Site) -> Result<Place> {
+    let outside = site.sandbox.path("outside");
+    outside_at(&outside)?;
     let active = site.whole()?.context("nothing is active")?;
     let lib = fs::canonicalize(site.sandbox.lib())?;
     let file = e2e::tree::read(&lib)?;

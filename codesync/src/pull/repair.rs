@@ -92,9 +92,7 @@ impl Attempt<'_> {
             meta: active.meta.clone(),
             files: manifest.files.clone(),
         };
-        (self.prepare)(&staged).map_err(|why| {
-            Error::refused(format!("release {} cannot be used: {why}", active.number))
-        })?;
+        self.make_ready(&staged)?;
         remove(&active.meta.join("damaged"))?;
         report.outcome = Outcome::Updated;
         report.transfer = transfer;
