@@ -110,7 +110,7 @@ fn client(plan: Plan) -> Result<Tally> {
         })();
         tally.add(round);
     }
-    tally.add(site.recover().and_then(|()| tidy(&site)).map(|()| "tidy at last"));
+    tally.last(site.recover().and_then(|()| tidy(&site)).map(|()| "tidy at last"));
     Ok(tally)
 }
 
@@ -203,7 +203,7 @@ fn publisher(plan: Plan) -> Result<Tally> {
         })();
         tally.add(round);
     }
-    tally.add(doctor(&site.sandbox.library()));
+    tally.last(doctor(&site.sandbox.library()));
     Ok(tally)
 }
 
@@ -246,9 +246,9 @@ fn receiver(plan: Plan) -> Result<Tally> {
         })();
         tally.add(round);
     }
-    tally.add(doctor(&server));
+    tally.last(doctor(&server));
     let left = tree::read(&server.join("incoming"))?.len();
-    tally.add(if left <= 1 { Ok("nothing left") } else { Err(anyhow::anyhow!("{left} left")) });
+    tally.last(if left <= 1 { Ok("nothing left") } else { Err(anyhow::anyhow!("{left} left")) });
     Ok(tally)
 }
 

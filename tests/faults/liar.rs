@@ -46,6 +46,7 @@ pub fn run(plan: Plan) -> Result<Vec<Tally>> {
             tally.add(one(&site, &attack).with_context(|| what));
             restore(&site)?;
         }
+        tally.say(format!("most memory {} MiB", peak() >> 20));
         tallies.push(tally);
     }
     let mut tally = Tally::new("hostile server, endless answers");

@@ -10,6 +10,7 @@ pub struct Tally {
     case: String,
     rounds: usize,
     ends: BTreeMap<String, usize>,
+    words: Vec<String>,
     wrong: Vec<String>,
 }
 
@@ -21,7 +22,8 @@ pub fn head() {
 impl Tally {
     /// An empty line for `case`.
     pub fn new(case: impl Into<String>) -> Self {
-        Self { case: case.into(), rounds: 0, ends: BTreeMap::new(), wrong: Vec::new() }
+        let (words, wrong) = (Vec::new(), Vec::new());
+        Self { case: case.into(), rounds: 0, ends: BTreeMap::new(), words, wrong }
     }
 
     /// Counts one round by how it ended; an error is a wrong one.
@@ -33,15 +35,29 @@ impl Tally {
         }
     }
 
+    /// Adds a check after all rounds.
+    pub fn last(&mut self, check: Result<&'static str>) {
+        match check {
+            Ok(words) => self.words.push(words.to_owned()),
+            Err(error) => self.wrong.push(format!("at last: {error:#}")),
+        }
+    }
+
+    /// Adds words that are no round.
+    pub fn say(&mut self, words: String) {
+        self.words.push(words);
+    }
+
     /// Whether nothing was wrong, and something was done.
     pub fn right(&self) -> bool {
-        self.wrong.is_empty()
+        self.wrong.is_empty() && self.rounds > 0
     }
 
     /// Prints the line, and the first wrong rounds below it.
     pub fn print(&self) {
-        let ends: Vec<String> =
+        let mut ends: Vec<String> =
             self.ends.iter().map(|(end, count)| format!("{count} {end}")).collect();
+        ends.extend_from_slice(&self.words);
         println!(
             "{:<44} {:>6}  {:<64} {}",
             self.case,
