@@ -16,6 +16,7 @@ use crate::{
 
 mod bundles;
 pub(crate) mod export;
+mod large;
 mod online;
 mod rotate;
 mod scan;
@@ -264,12 +265,11 @@ impl Issue<'_> {
             Some(former) => library.manifest(ring, former)?,
             None => Manifest::default(),
         };
-        let changed = manifest.differing(&old).len()
-            + old.files().iter().filter(|file| manifest.get(&file.path).is_none()).count();
+        let changed = manifest.changes(&old).len();
         let mut report = Report {
             ring: ring.to_owned(),
             release: versions.targets,
-            files: manifest.files().len(),
+            files: manifest.len(),
             changed,
             bytes: 0,
             note: note.to_owned(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::PATCHES;
+use super::{PATCHES, large};
 use crate::{
     Error, Kind, Result, bundle, disk,
     library::{Library, Published},
@@ -64,6 +64,7 @@ pub(super) fn store_targets(
             }
         }
     }
+    targets.append(&mut large::patches(library, &folder, manifest, &basis, former)?);
     Ok((targets, bytes))
 }
 

@@ -28,7 +28,7 @@ pub fn update(library: &Library, ring: &str, manifest: &Manifest) -> Result<()> 
             disk::make_folder(folder, 0o755)?;
             last = Some(folder.to_owned());
         }
-        place(library, file, &path)?;
+        place(library, &file, &path)?;
     }
     Ok(())
 }

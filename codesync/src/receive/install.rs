@@ -90,8 +90,7 @@ fn contents(library: &Library, incoming: &mut Incoming, manifest: &Manifest) -> 
 fn targets(library: &Library, incoming: &mut Incoming, ring: &str, one: &Pending) -> Result<()> {
     let folder = library.ring(ring)?.join("targets");
     let offer = &one.offer;
-    let bundles = offer.full.values().chain(offer.patches.values());
-    for target in bundles.chain([&offer.manifest]) {
+    for target in offer.bundles().chain([&offer.manifest]) {
         if incoming.has(&target.sha256)? {
             place(incoming, &target.sha256, target.length, &folder.join(target.file()))?;
         } else if !folder.join(target.file()).is_file() {

@@ -11,6 +11,7 @@
 mod build;
 #[cfg(any(test, fuzzing))]
 mod hostile;
+mod renew;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use std::{
 pub use build::{Input, build};
 #[cfg(any(test, fuzzing))]
 pub use hostile::survive;
+pub use renew::renew;
 
 use crate::Error;
 
@@ -176,6 +178,11 @@ impl Index {
         self.count(FILES)
     }
 
+    fn section(&self, section: usize) -> &[u8] {
+        let (offset, count) = self.sections[section];
+        self.data.get(offset..offset + count * SIZES[section]).unwrap_or_default()
+    }
+
     fn record(&self, section: usize, at: u32) -> Option<&[u8]> {
         let (offset, count) = self.sections[section];
         let at = at as usize;
@@ -289,8 +296,7 @@ impl Index {
 
     /// The Python modules, as the prelude reads them.
     pub fn python(&self) -> &[u8] {
-        let (offset, count) = self.sections[PYTHON];
-        self.data.get(offset..offset + count).unwrap_or_default()
+        self.section(PYTHON)
     }
 }
 
