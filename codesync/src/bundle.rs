@@ -22,7 +22,8 @@ const BASIS_MAX: u64 = 1 << 30;
 /// No manifest has more files: a line of it is longer.
 const FILES_MAX: u64 = MANIFEST_MAX / 100;
 /// Bytes of a full bundle's window, as a power of two: what a client's first sync holds in memory.
-const WINDOW_MAX: u32 = 26;
+const WINDOW: u32 = 26;
+const WINDOW_MAX: u32 = 30;
 const EXECUTABLE: u8 = 1;
 const NEW_PATH: u8 = 2;
 
@@ -81,10 +82,7 @@ pub fn encode(
     out.write_all(&frame).map_err(failed)?;
 
     let mut encoder = Encoder::with_ref_prefix(out, level, &prefix).map_err(failed)?;
-    // The window must reach back over everything, basis included, or the prefix is lost. Without a
-    // basis a client's memory is worth more than the last per cent.
-    let most = if prefix.is_empty() { WINDOW_MAX } else { 30 };
-    let reach = (raw + prefix.len() as u64).next_power_of_two().trailing_zeros().clamp(10, most);
+    let reach = window_max(prefix.len() as u64).min(least_power(raw + prefix.len() as u64)).max(10);
     encoder.set_pledged_src_size(Some(raw)).map_err(failed)?;
     encoder.window_log(reach).map_err(failed)?;
     encoder.long_distance_matching(reach >= 23).map_err(failed)?;
@@ -98,6 +96,20 @@ pub fn encode(
     }
     encoder.finish().map_err(failed)?;
     Ok(())
+}
+
+/// The longest window, as a power of two, of a bundle whose basis has `basis` bytes.
+///
+/// It must reach back over the basis and as much again, or the basis is lost; beyond that a
+/// client's memory is worth more than the last per cent. So it grows with what the client has
+/// already, and not with what it is sent.
+fn window_max(basis: u64) -> u32 {
+    (least_power(basis) + 1).clamp(WINDOW, WINDOW_MAX)
+}
+
+/// The exponent of the least power of two that is not less than `bytes`.
+fn least_power(bytes: u64) -> u32 {
+    bytes.next_power_of_two().trailing_zeros()
 }
 
 /// Old files that resemble the carried ones: the former version of the same path, or else a file
@@ -215,7 +227,7 @@ pub fn decode(
         prefix.extend_from_slice(&basis(&file)?);
     }
     let mut decoder = Decoder::with_ref_prefix(reader, &prefix).map_err(damaged)?.single_frame();
-    decoder.window_log_max(30).map_err(damaged)?;
+    decoder.window_log_max(window_max(prefix.len() as u64)).map_err(damaged)?;
     let mut raw = io::BufReader::with_capacity(256 << 10, decoder.take(header.raw));
 
     let new = read_edits(&mut raw, old)?;

@@ -25,9 +25,9 @@ use crate::{
 
 /// Up to this many written files are synced one by one; more, all at once.
 const SYNC_SINGLY: usize = 256;
-/// Bytes that may wait for the writers, beside one content: large ones arrive faster than a disk
-/// takes them.
-const QUEUED_MAX: usize = 64 << 20;
+/// Bytes that may wait for the writers while more is taken in: large contents arrive faster than a
+/// disk takes them.
+const QUEUED_MAX: usize = 32 << 20;
 
 /// A tree that is being built.
 pub struct Stage {
@@ -230,15 +230,18 @@ impl Stage {
     pub fn put(&mut self, file: &File, content: Vec<u8>) -> Result<()> {
         let Some(files) = self.needed.remove(&file.sha256) else { return Ok(()) };
         self.queued += content.len();
-        if self.queued > QUEUED_MAX {
-            self.settle()?;
-            self.queued = content.len();
-        }
         self.written += files.len();
         let singly = self.written <= SYNC_SINGLY;
         let writers = self.writers.get_or_insert_with(Writers::start);
         let paths = files.iter().map(|f| (self.tree.join(&f.path), f.executable)).collect();
-        writers.send(Job { name: file.path.clone(), sha256: file.sha256, paths, content, singly })
+        writers.send(Job {
+            name: file.path.clone(),
+            sha256: file.sha256,
+            paths,
+            content,
+            singly,
+        })?;
+        if self.queued > QUEUED_MAX { self.settle() } else { Ok(()) }
     }
 
     /// Places a large content, whose hash was compared.
@@ -265,6 +268,7 @@ impl Stage {
 
     /// Waits until what was put is written; the first failure, if there was one.
     pub fn settle(&mut self) -> Result<()> {
+        self.queued = 0;
         self.writers.take().map_or(Ok(()), Writers::finish)
     }
 

@@ -1,7 +1,10 @@
 //! `conf/tiers.toml` and the header comments of scripts: signed, and still only words.
 #![no_main]
 
-use codesync::{manifest::sha256, store::File};
+use codesync::{
+    manifest::{Manifest, sha256},
+    store::File,
+};
 use ldi_daemon::jobs::catalogue;
 
 fn file(tree: &std::path::Path, path: &str, bytes: &[u8], executable: bool) -> File {
@@ -27,10 +30,11 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         return;
     }
     let tree = tempfile::tempdir().expect("a folder");
-    let files = [
+    let files = vec![
         file(tree.path(), "conf/tiers.toml", conf, false),
         file(tree.path(), "scripts/daily/one", script, true),
     ];
+    let files = Manifest::new(files).expect("a manifest");
     if let Ok(all) = catalogue(tree.path(), &files, None) {
         assert!(all.jobs.iter().all(|job| ldi_daemon::tiers::good_name(&job.name)));
     }

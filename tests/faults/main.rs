@@ -12,6 +12,7 @@ mod kill;
 mod liar;
 mod lines;
 mod links;
+mod measure;
 mod relay;
 mod site;
 mod tally;
@@ -46,12 +47,15 @@ struct Args {
     part: Option<Part>,
 }
 
-/// What this program is in the middle of a connection; started by sshd.
+/// What this program is when it stands between two others.
 #[derive(Debug, Subcommand)]
 enum Part {
     /// Starts a server and damages what it says.
     #[command(hide = true)]
     Relay(relay::Args),
+    /// Runs a program and writes down how much memory it needed.
+    #[command(hide = true)]
+    Measure(measure::Args),
 }
 
 /// What can go wrong.
@@ -108,6 +112,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let result = match &args.part {
         Some(Part::Relay(args)) => relay::run(args).map(|()| true),
+        Some(Part::Measure(args)) => measure::run(args),
         None => all(&args),
     };
     match result {

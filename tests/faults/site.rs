@@ -17,6 +17,8 @@ use e2e::{
     tree::{self, Tree},
 };
 
+use crate::measure::{measured, most};
+
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// A library, the way to it, and every release that was ever published.
@@ -87,7 +89,17 @@ impl Site {
 
     /// The same with another configuration.
     pub fn sync_with(&self, config: &Path) -> Result<Done> {
-        process::run_within(&mut self.sandbox.ldi_command(config, &["sync", "--json"])?, LIMIT)
+        let command = self.sandbox.ldi_command(config, &["sync", "--json"])?;
+        process::run_within(&mut measured(&command, &self.measure())?, LIMIT)
+    }
+
+    /// The most memory that the last sync needed, in bytes.
+    pub fn memory(&self) -> Result<u64> {
+        most(&self.measure())
+    }
+
+    fn measure(&self) -> PathBuf {
+        self.sandbox.path("memory")
     }
 
     /// A sync that must bring the newest release.
