@@ -20,7 +20,7 @@ const HEADER_MAX: u32 = 64 << 20;
 const RAW_MAX: u64 = 4 << 30;
 const BASIS_MAX: u64 = 1 << 30;
 /// No manifest has more files: a line of it is longer.
-const FILES_MAX: u64 = MANIFEST_MAX / 100;
+const FILES_MAX: usize = (MANIFEST_MAX / 100) as usize;
 /// Bytes of a full bundle's window, as a power of two: what a client's first sync holds in memory.
 const WINDOW: u32 = 26;
 const WINDOW_MAX: u32 = 30;
@@ -245,7 +245,7 @@ pub fn decode(
 
 fn read_edits(raw: &mut impl BufRead, old: &Manifest) -> Result<Manifest> {
     let bad = |what: &str| Error::refused(format!("the bundle is damaged: {what}"));
-    let removed: BTreeSet<usize> = read_positions(raw)?.into_iter().collect();
+    let removed = read_positions(raw, old.len())?;
     let count = read_varint(raw)?;
     let mut edited: HashMap<usize, File> = HashMap::new();
     let mut added: Vec<File> = Vec::new();
@@ -279,7 +279,7 @@ fn read_edits(raw: &mut impl BufRead, old: &Manifest) -> Result<Manifest> {
         } else {
             added.push(file);
         }
-        if (edited.len() + added.len()) as u64 > FILES_MAX {
+        if edited.len() + added.len() > FILES_MAX {
             return Err(bad("it lists too many files"));
         }
     }
@@ -293,7 +293,7 @@ fn read_edits(raw: &mut impl BufRead, old: &Manifest) -> Result<Manifest> {
     let mut builder = Builder::of(old.text().len() + longer);
     let mut added = added.into_iter().peekable();
     for at in 0..old.len() {
-        if removed.contains(&at) {
+        if removed.binary_search(&at).is_ok() {
             continue;
         }
         if new_paths {
@@ -349,7 +349,7 @@ pub(crate) fn get_varint(bytes: &mut &[u8]) -> Result<u64> {
 }
 
 fn get_positions(bytes: &mut &[u8]) -> Result<Vec<usize>> {
-    read_positions(bytes)
+    read_positions(bytes, FILES_MAX)
 }
 
 fn read_varint(reader: &mut impl Read) -> Result<u64> {
@@ -370,8 +370,8 @@ fn read_varint(reader: &mut impl Read) -> Result<u64> {
     Err(Error::refused("the bundle is damaged: a number is too long"))
 }
 
-/// Strictly ascending positions; the capacity grows with what really arrives.
-fn read_positions(reader: &mut impl Read) -> Result<Vec<usize>> {
+/// Strictly ascending positions, each less than `end`; the capacity grows with what really arrives.
+fn read_positions(reader: &mut impl Read, end: usize) -> Result<Vec<usize>> {
     let bad = || Error::refused("the bundle is damaged: positions are out of order");
     let count = read_varint(reader)?;
     let mut positions = Vec::new();
@@ -382,7 +382,7 @@ fn read_positions(reader: &mut impl Read) -> Result<Vec<usize>> {
             return Err(bad());
         }
         // A few bytes that expand must not grow into a list without end.
-        last = last.checked_add(step).filter(|at| (*at as u64) < FILES_MAX).ok_or_else(bad)?;
+        last = last.checked_add(step).filter(|at| *at < end).ok_or_else(bad)?;
         positions.push(last);
     }
     Ok(positions)

@@ -114,7 +114,19 @@ impl Stage {
     /// has. What is still missing is then in [`Stage::needed`].
     pub fn retarget(&mut self, target: &Manifest) -> Result<()> {
         self.settle()?;
-        let changes = target.changes(&self.present);
+        let mut changes = target.changes(&self.present);
+        let paths = changes.iter().flat_map(|change| {
+            let old = change.old.map(|at| self.present.path(at));
+            [old, change.new.map(|at| target.path(at))].into_iter().flatten()
+        });
+        if leads_away(&self.tree, paths) {
+            // Not the tree that was retired: nothing in it is believed.
+            remove(&self.tree)?;
+            disk::make_folder(&self.tree, 0o755)?;
+            self.present = Manifest::default();
+            self.touched.clear();
+            changes = target.changes(&self.present);
+        }
         let mut left = Vec::new();
         for at in changes.iter().filter_map(|change| change.old) {
             let path = self.tree.join(&*self.present.path(at));
@@ -359,6 +371,23 @@ pub(crate) fn walk(
         }
     }
     Ok(())
+}
+
+/// Whether a folder above one of `paths` in `tree` is a link: what is done there would be done
+/// elsewhere.
+fn leads_away<'a>(tree: &Path, paths: impl Iterator<Item = std::borrow::Cow<'a, str>>) -> bool {
+    let mut seen = HashSet::new();
+    for path in paths {
+        for folder in Path::new(&*path).ancestors().skip(1) {
+            if !seen.insert(folder.to_owned()) {
+                break;
+            }
+            if fs::symlink_metadata(tree.join(folder)).is_ok_and(|found| found.is_symlink()) {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 /// Writes a new file with its mode.

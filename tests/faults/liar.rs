@@ -42,7 +42,7 @@ pub fn run(plan: Plan) -> Result<Vec<Tally>> {
     ] {
         let mut tally = Tally::new(format!("hostile server, {name}"));
         let mut most = 0;
-        for (what, attack) in attacks {
+        for (what, attack) in attacks.into_iter().step_by(plan.step()) {
             let end = one(&site, &attack);
             most = most.max(end.as_ref().map_or(0, |(_, memory)| *memory));
             tally.add(end.map(|(word, _)| word).context(what));

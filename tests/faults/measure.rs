@@ -7,7 +7,7 @@ use std::{
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitCode},
 };
 
 use anyhow::{Context, Result};
@@ -39,12 +39,12 @@ pub fn most(file: &Path) -> Result<u64> {
 }
 
 /// Runs the program; its end is the end of this one.
-pub fn run(args: &Args) -> Result<bool> {
+pub fn run(args: &Args) -> Result<ExitCode> {
     let (program, words) = args.words.split_first().context("no program")?;
     let status = Command::new(program).args(words).status()?;
     let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
     let most = getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss();
     fs::write(&args.file, (u64::try_from(most)? * unit).to_string())?;
     // A program that a signal ended is no end that is documented.
-    std::process::exit(status.code().unwrap_or(101))
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(101).into())
 }

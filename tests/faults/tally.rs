@@ -66,7 +66,7 @@ impl Tally {
             self.wrong.len()
         );
         for wrong in self.wrong.iter().take(5) {
-            println!("  WRONG {wrong}");
+            println!("  WRONG {}", wrong.chars().take(1000).collect::<String>());
         }
         std::io::stdout().flush().ok();
     }
