@@ -1,11 +1,16 @@
 # The commands of this repository. `make` alone lists them.
 SHELL = /bin/sh
 .DEFAULT_GOAL = help
-.PHONY: help build demo test bench lint fmt doc clean tools testtools
+.PHONY: help build demo test bench faults fuzz lint fmt doc clean tools testtools
 
 CARGO = cargo
 # Words for the benchmark, for example: make bench BENCH='--quick --json bench.json'
 BENCH =
+# Words for the faults, for example: make faults FAULTS='--quick --case kill'
+FAULTS =
+# Seconds for each fuzz target, and which ones
+SECONDS = 60
+TARGETS = $(notdir $(basename $(filter-out %/edit.rs,$(wildcard fuzz/targets/*.rs))))
 
 help: ## list these commands
 	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
@@ -29,6 +34,19 @@ bench: ## measure speed and bytes against rsync; words in BENCH='...'
 	@tests/install-tools
 	$(CARGO) build --workspace --bins --examples --release --locked
 	@target/release/bench $(BENCH)
+
+faults: ## make everything go wrong and count how it ends; words in FAULTS='...'
+	@tests/install-tools
+	$(CARGO) build --workspace --bins --release --locked
+	@target/release/faults $(FAULTS)
+
+fuzz: ## fuzz every reader of foreign bytes; SECONDS=60 TARGETS='...' (needs cargo-fuzz)
+	@for target in $(TARGETS); do \
+	  mkdir -p fuzz/corpus/$$target fuzz/data/$$target && \
+	  RUSTC_BOOTSTRAP=1 CFLAGS=-fno-sanitize-address-use-after-scope \
+	  $(CARGO) fuzz run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/data/$$target -- \
+	    -max_total_time=$(SECONDS) -rss_limit_mb=2048 -timeout=30 -print_final_stats=1 || exit 1; \
+	done
 
 lint: ## check formatting, clippy, shell scripts, dependencies
 	$(CARGO) fmt --all --check

@@ -19,8 +19,11 @@ const MAGIC: &[u8; 5] = b"LDIB\x01";
 const HEADER_MAX: u32 = 64 << 20;
 const RAW_MAX: u64 = 4 << 30;
 const BASIS_MAX: u64 = 1 << 30;
+/// No manifest has more files: a line of it is longer.
+const FILES_MAX: usize = (MANIFEST_MAX / 100) as usize;
 /// Bytes of a full bundle's window, as a power of two: what a client's first sync holds in memory.
-const WINDOW_MAX: u32 = 26;
+const WINDOW: u32 = 26;
+const WINDOW_MAX: u32 = 30;
 const EXECUTABLE: u8 = 1;
 const NEW_PATH: u8 = 2;
 
@@ -79,10 +82,7 @@ pub fn encode(
     out.write_all(&frame).map_err(failed)?;
 
     let mut encoder = Encoder::with_ref_prefix(out, level, &prefix).map_err(failed)?;
-    // The window must reach back over everything, basis included, or the prefix is lost. Without a
-    // basis a client's memory is worth more than the last per cent.
-    let most = if prefix.is_empty() { WINDOW_MAX } else { 30 };
-    let reach = (raw + prefix.len() as u64).next_power_of_two().trailing_zeros().clamp(10, most);
+    let reach = window_max(prefix.len() as u64).min(least_power(raw + prefix.len() as u64)).max(10);
     encoder.set_pledged_src_size(Some(raw)).map_err(failed)?;
     encoder.window_log(reach).map_err(failed)?;
     encoder.long_distance_matching(reach >= 23).map_err(failed)?;
@@ -96,6 +96,20 @@ pub fn encode(
     }
     encoder.finish().map_err(failed)?;
     Ok(())
+}
+
+/// The longest window, as a power of two, of a bundle whose basis has `basis` bytes.
+///
+/// It must reach back over the basis and as much again, or the basis is lost; beyond that a
+/// client's memory is worth more than the last per cent. So it grows with what the client has
+/// already, and not with what it is sent.
+fn window_max(basis: u64) -> u32 {
+    (least_power(basis) + 1).clamp(WINDOW, WINDOW_MAX)
+}
+
+/// The exponent of the least power of two that is not less than `bytes`.
+fn least_power(bytes: u64) -> u32 {
+    bytes.next_power_of_two().trailing_zeros()
 }
 
 /// Old files that resemble the carried ones: the former version of the same path, or else a file
@@ -213,7 +227,7 @@ pub fn decode(
         prefix.extend_from_slice(&basis(&file)?);
     }
     let mut decoder = Decoder::with_ref_prefix(reader, &prefix).map_err(damaged)?.single_frame();
-    decoder.window_log_max(30).map_err(damaged)?;
+    decoder.window_log_max(window_max(prefix.len() as u64)).map_err(damaged)?;
     let mut raw = io::BufReader::with_capacity(256 << 10, decoder.take(header.raw));
 
     let new = read_edits(&mut raw, old)?;
@@ -231,10 +245,11 @@ pub fn decode(
 
 fn read_edits(raw: &mut impl BufRead, old: &Manifest) -> Result<Manifest> {
     let bad = |what: &str| Error::refused(format!("the bundle is damaged: {what}"));
-    let removed: BTreeSet<usize> = read_positions(raw)?.into_iter().collect();
+    let removed = read_positions(raw, old.len())?;
     let count = read_varint(raw)?;
     let mut edited: HashMap<usize, File> = HashMap::new();
     let mut added: Vec<File> = Vec::new();
+    let mut last: Option<String> = None;
     for _ in 0..count {
         let mut kind = [0];
         raw.read_exact(&mut kind).map_err(damaged)?;
@@ -254,12 +269,17 @@ fn read_edits(raw: &mut impl BufRead, old: &Manifest) -> Result<Manifest> {
         let mut sha256 = [0; 32];
         raw.read_exact(&mut sha256).map_err(damaged)?;
         let file = File { path, sha256, size, executable: kind & EXECUTABLE != 0 };
+        // In order, no path twice: what only repeats itself ends here.
+        if last.is_some_and(|last| last >= file.path) {
+            return Err(bad("its edits are out of order"));
+        }
+        last = Some(file.path.clone());
         if kind & NEW_PATH == 0 {
             edited.insert(position_or_length, file);
         } else {
             added.push(file);
         }
-        if (edited.len() + added.len()) as u64 > MANIFEST_MAX / 100 {
+        if edited.len() + added.len() > FILES_MAX {
             return Err(bad("it lists too many files"));
         }
     }
@@ -273,7 +293,7 @@ fn read_edits(raw: &mut impl BufRead, old: &Manifest) -> Result<Manifest> {
     let mut builder = Builder::of(old.text().len() + longer);
     let mut added = added.into_iter().peekable();
     for at in 0..old.len() {
-        if removed.contains(&at) {
+        if removed.binary_search(&at).is_ok() {
             continue;
         }
         if new_paths {
@@ -329,7 +349,7 @@ pub(crate) fn get_varint(bytes: &mut &[u8]) -> Result<u64> {
 }
 
 fn get_positions(bytes: &mut &[u8]) -> Result<Vec<usize>> {
-    read_positions(bytes)
+    read_positions(bytes, FILES_MAX)
 }
 
 fn read_varint(reader: &mut impl Read) -> Result<u64> {
@@ -350,8 +370,8 @@ fn read_varint(reader: &mut impl Read) -> Result<u64> {
     Err(Error::refused("the bundle is damaged: a number is too long"))
 }
 
-/// Strictly ascending positions; the capacity grows with what really arrives.
-fn read_positions(reader: &mut impl Read) -> Result<Vec<usize>> {
+/// Strictly ascending positions, each less than `end`; the capacity grows with what really arrives.
+fn read_positions(reader: &mut impl Read, end: usize) -> Result<Vec<usize>> {
     let bad = || Error::refused("the bundle is damaged: positions are out of order");
     let count = read_varint(reader)?;
     let mut positions = Vec::new();
@@ -361,7 +381,8 @@ fn read_positions(reader: &mut impl Read) -> Result<Vec<usize>> {
         if index > 0 && step == 0 {
             return Err(bad());
         }
-        last = last.checked_add(step).ok_or_else(bad)?;
+        // A few bytes that expand must not grow into a list without end.
+        last = last.checked_add(step).filter(|at| *at < end).ok_or_else(bad)?;
         positions.push(last);
     }
     Ok(positions)

@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use nix::fcntl::OFlag;
+
 use crate::{Error, Kind, Result};
 
 /// Replaces `path` by `bytes` with `mode`: a new file beside it, synced, renamed, folder synced.
@@ -65,10 +67,17 @@ pub fn make_folder(path: &Path, mode: u32) -> Result<()> {
         .map_err(|error| Error::io("create", path, &error))
 }
 
+/// Whether `path` is a folder itself, and no link to one.
+pub fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
 /// Reads a file of at most `limit` bytes; `None` when it does not exist.
 pub fn read_bounded(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     use std::io::Read as _;
-    let file = match File::open(path) {
+    // A pipe that somebody put there would wait for a writer for ever.
+    let file = match OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
+    {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", path, &error)),
@@ -93,7 +102,7 @@ pub fn digest(path: &Path) -> Result<Option<([u8; 32], u64)>> {
     let fail = |error: &std::io::Error| Error::io("read", path, error);
     let mut file = match OpenOptions::new()
         .read(true)
-        .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits() | nix::fcntl::OFlag::O_NONBLOCK.bits())
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
         .open(path)
     {
         Ok(file) => file,
@@ -128,6 +137,8 @@ pub fn lock(path: &Path, wait: std::time::Duration, what: &str) -> Result<File> 
         .truncate(false)
         .write(true)
         .mode(0o600)
+        // Following a link would make a file elsewhere.
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
         .open(path)
         .map_err(|error| Error::io("open", path, &error))?;
     let deadline = std::time::Instant::now() + wait;

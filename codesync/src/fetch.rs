@@ -8,7 +8,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{Read, Seek, SeekFrom, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
@@ -195,7 +195,9 @@ fn clean(folder: &Path, keep: &dyn Fn(&str, SystemTime) -> bool) -> Result<()> {
 
 /// The partial file at `path`; empty if it is to be `fresh`, or is no plain file.
 fn open(path: &Path, fresh: bool) -> Result<fs::File> {
-    let plain = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
+    // With a second name it may be a file elsewhere.
+    let own = |metadata: fs::Metadata| metadata.is_file() && metadata.nlink() == 1;
+    let plain = fs::symlink_metadata(path).is_ok_and(own);
     if fresh || !plain {
         remove(path)?;
     }
@@ -205,6 +207,7 @@ fn open(path: &Path, fresh: bool) -> Result<fs::File> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
         .open(path)
         .map_err(|error| Error::io("write", path, &error))
 }

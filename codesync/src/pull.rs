@@ -144,8 +144,9 @@ impl Report {
 }
 
 /// Called with a release that is verified and on disk, before it becomes active; an error stops
-/// the activation. The daemon builds the loader's index here.
-pub type Prepare<'a> = dyn Fn(&Staged) -> std::result::Result<(), String> + 'a;
+/// the activation. The daemon builds the loader's index here. [`Kind::Refused`] says that the
+/// release is unusable; any other kind is a fault of this machine.
+pub type Prepare<'a> = dyn Fn(&Staged) -> Result<()> + 'a;
 
 /// Told how many of how many bytes have arrived.
 pub type Progress<'a> = dyn Fn(u64, u64) + 'a;
@@ -345,9 +346,7 @@ impl Attempt<'_> {
         let sync = stage.sync();
         std::thread::scope(|scope| {
             let synced = scope.spawn(sync);
-            (self.prepare)(&staged).map_err(|why| {
-                Error::refused(format!("release {} cannot be used: {why}", tree.release))
-            })?;
+            self.make_ready(&staged)?;
             synced.join().unwrap_or_else(|_| {
                 Err(Error::new(Kind::Io, "writing the release to disk failed unexpectedly"))
             })
@@ -358,6 +357,12 @@ impl Attempt<'_> {
         let lib = self.settings.root.join("lib");
         report.reason = self.adopt_known_hosts(tree.release, &lib, &manifest);
         self.store.retire(None)
+    }
+
+    fn make_ready(&self, staged: &Staged) -> Result<()> {
+        (self.prepare)(staged).map_err(|why| {
+            Error::new(why.kind(), format!("release {} cannot be used: {why}", staged.number))
+        })
     }
 
     fn finished(

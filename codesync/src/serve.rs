@@ -264,9 +264,9 @@ fn delta(
     send(out, hash, delta.len() as u64, &mut delta.as_slice())
 }
 
-/// The library trusts the sizes in a signature's header; a client could ask for blocks of no
-/// bytes, or for hashes of four bits that collide everywhere.
-fn sane(signature: &[u8]) -> bool {
+/// Whether the sizes in the header of an rsync signature are usable. The library trusts them; a
+/// client could ask for blocks of no bytes, or for hashes of four bits that collide everywhere.
+pub fn sane(signature: &[u8]) -> bool {
     let field = |at: usize| {
         let bytes = signature.get(at..at + 4)?;
         Some(u32::from_be_bytes(bytes.try_into().ok()?))

@@ -25,6 +25,9 @@ use crate::{
 
 /// Up to this many written files are synced one by one; more, all at once.
 const SYNC_SINGLY: usize = 256;
+/// Bytes that may wait for the writers while more is taken in: large contents arrive faster than a
+/// disk takes them.
+const QUEUED_MAX: usize = 32 << 20;
 
 /// A tree that is being built.
 pub struct Stage {
@@ -39,6 +42,8 @@ pub struct Stage {
     folders: HashSet<PathBuf>,
     touched: BTreeSet<PathBuf>,
     written: usize,
+    /// Bytes handed to the writers since they were last waited for.
+    queued: usize,
     writers: Option<Writers>,
 }
 
@@ -59,7 +64,7 @@ impl Stage {
             let old = Release { number: 0, tree: spare.join("tree"), meta: spare.join("meta") };
             match old.manifest() {
                 // A crash may have come between taking the tree and removing the rest.
-                Ok(manifest) if !suspicious && old.tree.is_dir() => {
+                Ok(manifest) if !suspicious && disk::is_folder(&old.tree) => {
                     fs::rename(&old.tree, &tree).map_err(fail)?;
                     present = manifest;
                 }
@@ -81,6 +86,7 @@ impl Stage {
             folders: HashSet::new(),
             touched: BTreeSet::new(),
             written: 0,
+            queued: 0,
             writers: None,
         })
     }
@@ -108,7 +114,19 @@ impl Stage {
     /// has. What is still missing is then in [`Stage::needed`].
     pub fn retarget(&mut self, target: &Manifest) -> Result<()> {
         self.settle()?;
-        let changes = target.changes(&self.present);
+        let mut changes = target.changes(&self.present);
+        let paths = changes.iter().flat_map(|change| {
+            let old = change.old.map(|at| self.present.path(at));
+            [old, change.new.map(|at| target.path(at))].into_iter().flatten()
+        });
+        if leads_away(&self.tree, paths) {
+            // Not the tree that was retired: nothing in it is believed.
+            remove(&self.tree)?;
+            disk::make_folder(&self.tree, 0o755)?;
+            self.present = Manifest::default();
+            self.touched.clear();
+            changes = target.changes(&self.present);
+        }
         let mut left = Vec::new();
         for at in changes.iter().filter_map(|change| change.old) {
             let path = self.tree.join(&*self.present.path(at));
@@ -223,11 +241,19 @@ impl Stage {
     /// Takes in a content, if it is the one that was signed; writes it wherever it is needed.
     pub fn put(&mut self, file: &File, content: Vec<u8>) -> Result<()> {
         let Some(files) = self.needed.remove(&file.sha256) else { return Ok(()) };
+        self.queued += content.len();
         self.written += files.len();
         let singly = self.written <= SYNC_SINGLY;
         let writers = self.writers.get_or_insert_with(Writers::start);
         let paths = files.iter().map(|f| (self.tree.join(&f.path), f.executable)).collect();
-        writers.send(Job { name: file.path.clone(), sha256: file.sha256, paths, content, singly })
+        writers.send(Job {
+            name: file.path.clone(),
+            sha256: file.sha256,
+            paths,
+            content,
+            singly,
+        })?;
+        if self.queued > QUEUED_MAX { self.settle() } else { Ok(()) }
     }
 
     /// Places a large content, whose hash was compared.
@@ -254,6 +280,7 @@ impl Stage {
 
     /// Waits until what was put is written; the first failure, if there was one.
     pub fn settle(&mut self) -> Result<()> {
+        self.queued = 0;
         self.writers.take().map_or(Ok(()), Writers::finish)
     }
 
@@ -344,6 +371,23 @@ pub(crate) fn walk(
         }
     }
     Ok(())
+}
+
+/// Whether a folder above one of `paths` in `tree` is a link: what is done there would be done
+/// elsewhere.
+fn leads_away<'a>(tree: &Path, paths: impl Iterator<Item = std::borrow::Cow<'a, str>>) -> bool {
+    let mut seen = HashSet::new();
+    for path in paths {
+        for folder in Path::new(&*path).ancestors().skip(1) {
+            if !seen.insert(folder.to_owned()) {
+                break;
+            }
+            if fs::symlink_metadata(tree.join(folder)).is_ok_and(|found| found.is_symlink()) {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 /// Writes a new file with its mode.

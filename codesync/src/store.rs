@@ -8,10 +8,12 @@
 use std::{
     fs,
     io::ErrorKind,
-    os::unix::fs::symlink,
+    os::unix::fs::{OpenOptionsExt, symlink},
     path::{Path, PathBuf},
     time::Duration,
 };
+
+use nix::fcntl::OFlag;
 
 pub use crate::manifest::{File, Manifest};
 use crate::{
@@ -87,6 +89,18 @@ impl Store {
         ] {
             disk::make_folder(&root.join(name), mode)?;
         }
+        // What is in them is removed and replaced by name; a link would lead that elsewhere.
+        for name in ["releases", "meta", "trust", "staging"] {
+            if !disk::is_folder(&root.join(name)) {
+                return Err(Error::new(
+                    Kind::Config,
+                    format!(
+                        "{} is a link and must be a folder; remove the link",
+                        root.join(name).display()
+                    ),
+                ));
+            }
+        }
         Ok(Self { root: root.to_owned() })
     }
 
@@ -143,11 +157,10 @@ impl Store {
     pub fn release(&self, number: u64) -> Option<Release> {
         let tree = self.root.join("releases").join(number.to_string());
         let meta = self.root.join("meta").join(number.to_string());
-        (tree.is_dir() && meta.join("manifest.json").is_file()).then_some(Release {
-            number,
-            tree,
-            meta,
-        })
+        let whole = disk::is_folder(&tree)
+            && disk::is_folder(&meta)
+            && meta.join("manifest.json").is_file();
+        whole.then_some(Release { number, tree, meta })
     }
 
     /// The numbers of the releases on disk, oldest first.
@@ -207,7 +220,7 @@ impl Store {
             if name == "spare" && path.join("meta/manifest.json").is_file() {
                 continue;
             }
-            if path == self.partial() {
+            if path == self.partial() && disk::is_folder(&path) {
                 crate::fetch::expire(&path)?;
                 continue;
             }
@@ -365,14 +378,17 @@ impl Release {
 
     fn lock_file(&self) -> Result<fs::File> {
         let path = self.meta.join("lock");
+        // Following a link would lock, or make, a file elsewhere; a pipe would wait for ever.
+        let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
         // Reading is enough to hold a lock, and all that a user other than root may do.
-        if let Ok(file) = fs::File::open(&path) {
+        if let Ok(file) = fs::OpenOptions::new().read(true).custom_flags(flags).open(&path) {
             return Ok(file);
         }
         fs::OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
+            .custom_flags(flags)
             .open(&path)
             .map_err(|error| Error::io("open", &path, &error))
     }

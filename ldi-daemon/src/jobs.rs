@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     io::Read,
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
@@ -251,7 +252,11 @@ const READ_AT_ONCE: usize = 1 << 16;
 /// Reads all of a file, keeps the first `keep` bytes, and refuses what was not signed.
 fn verified(tree: &Path, file: &File, keep: usize) -> Result<Vec<u8>, String> {
     let path = tree.join(&file.path);
-    let mut from = std::fs::File::open(&path)
+    // A pipe in its place would wait for a writer for ever.
+    let mut from = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
+        .open(&path)
         .map_err(|e| format!("cannot open {}: {e}", path.display()))?
         .take(file.size + 1);
     let (mut hash, mut kept, mut buffer) = (

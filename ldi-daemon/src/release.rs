@@ -1,9 +1,10 @@
 //! The active release: bringing it up to date, preparing it before it is used, opening it.
 
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, fmt::Display, path::Path};
 
 use chrono::Utc;
 use codesync::{
+    Error,
     pull::{self, Outcome, Report},
     store::{Manifest, Release, Staged, Store},
 };
@@ -38,7 +39,8 @@ pub fn sync(config: &Config, progress: &dyn Fn(u64, u64)) -> Result<Report> {
 ///
 /// The release that is active was made ready in the same way: what both have need not be read
 /// again.
-pub fn prepare(staged: &Staged) -> Result<(), String> {
+pub fn prepare(staged: &Staged) -> codesync::Result<()> {
+    let refused = |why: &dyn Display| Error::refused(why.to_string());
     let before = staged.before.as_ref().and_then(|(release, manifest)| {
         let headers = headers(&release.meta)?;
         let mut changed = HashSet::new();
@@ -50,15 +52,20 @@ pub fn prepare(staged: &Staged) -> Result<(), String> {
     });
     let known = before.as_ref().map(|(headers, changed)| jobs::Known { headers, changed });
     let (found, headers) = jobs::catalogue_knowing(&staged.tree, &staged.manifest, None, known)
-        .map_err(|e| e.to_string())?;
+        .map_err(|failure| refused(&failure))?;
     if let Some((sentence, _)) = found.jobs.into_iter().find_map(|job| job.damaged) {
-        return Err(sentence);
+        return Err(refused(&sentence));
     }
     let before =
         staged.before.as_ref().map(|(release, _)| (&release.tree, release.meta.join(INDEX)));
     let former = before.as_ref().map(|(tree, index)| loader::Former { tree, index });
-    index(&staged.tree, &staged.manifest, former, &staged.meta.join(INDEX))
-        .map_err(|e| e.to_string())?;
+    index(&staged.tree, &staged.manifest, former, &staged.meta.join(INDEX)).map_err(|error| {
+        match error {
+            // A full disk is no fault of the release: another source would not help.
+            loader::Error::Io { what, path, source } => Error::io(what, &path, &source),
+            error => refused(&error),
+        }
+    })?;
     // Nobody misses it: the next release is read whole then.
     if let Ok(text) = serde_json::to_vec(&headers) {
         let _ = std::fs::write(staged.meta.join(HEADERS), text);

@@ -28,6 +28,8 @@ pub use namespace::Namespace;
 pub use pyexec::pyexec;
 
 use index::Entry;
+#[cfg(fuzzing)]
+pub use index::survive;
 
 /// One file of a tree, as signed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -207,6 +207,15 @@ impl Sshd {
         }
     }
 
+    /// Kills the program that a session runs, such as `codesync serve`, and nothing above it, as the
+    /// system does when memory is short. How many there were.
+    pub fn kill_programs(&self, words: &str) -> usize {
+        let found: Vec<u32> =
+            descendants(self.child.id()).into_iter().filter(|pid| runs(*pid, words)).collect();
+        found.iter().for_each(|pid| stop(*pid));
+        found.len()
+    }
+
     /// Stops the server and every session.
     pub fn stop(&mut self) {
         let sessions = descendants(self.child.id());
@@ -237,6 +246,13 @@ fn stop(pid: u32) {
     if let Ok(pid) = i32::try_from(pid) {
         kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
     }
+}
+
+/// Whether the command line of `pid` has `words` in it and is no shell's that starts them.
+fn runs(pid: u32, words: &str) -> bool {
+    let Ok(mut command) = program("ps").map(|path| process::command(&path)) else { return false };
+    process::run(command.args(["-o", "args=", "-p", &pid.to_string()]))
+        .is_ok_and(|done| done.out().contains(words) && !done.out().contains(" -c "))
 }
 
 /// All processes that descend from `root`, found through their parents.

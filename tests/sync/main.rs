@@ -3,6 +3,7 @@
 
 mod contract;
 mod crash;
+mod faults;
 mod happy;
 mod harness;
 mod large;

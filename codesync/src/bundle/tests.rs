@@ -118,3 +118,24 @@ fn a_patch_of_one_line_is_small() {
     let bytes = encode_trees(&old, &new);
     assert!(bytes.len() < 140, "{} bytes", bytes.len());
 }
+
+#[test]
+fn positions_without_end_are_refused() {
+    let words = |count: u64| {
+        let mut bytes = Vec::new();
+        put_varint(&mut bytes, count);
+        bytes
+    };
+    for end in [0, 3, FILES_MAX] {
+        let mut endless = io::Cursor::new(words(1 << 62)).chain(io::repeat(1));
+        assert!(read_positions(&mut endless, end).is_err());
+    }
+    assert_eq!(read_positions(&mut &[3, 0, 1, 1][..], 3).unwrap(), [0, 1, 2]);
+    assert!(read_positions(&mut &[3, 0, 1, 1][..], 2).is_err());
+}
+
+#[test]
+fn a_window_grows_with_the_basis_only() {
+    assert_eq!((window_max(0), window_max(1 << 20)), (WINDOW, WINDOW));
+    assert_eq!((window_max(1 << 26), window_max(BASIS_MAX)), (27, WINDOW_MAX));
+}

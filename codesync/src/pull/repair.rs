@@ -48,8 +48,6 @@ impl Attempt<'_> {
             parts::keep(&active.meta, tree, &manifests, &signed)?;
             signed
         };
-        let broken: Vec<File> =
-            manifest.files().filter(|file| !is_intact(&active.tree, file)).collect();
         let mut strangers = Vec::new();
         crate::stage::walk(&active.tree, "", &mut |path, kind| {
             if kind != crate::stage::Entry::Folder && manifest.get(path).is_none() {
@@ -57,6 +55,12 @@ impl Attempt<'_> {
             }
             Ok(())
         })?;
+        // First of all: a link in the place of a folder makes what lies elsewhere look like ours.
+        for stranger in &strangers {
+            remove(stranger)?;
+        }
+        let broken: Vec<File> =
+            manifest.files().filter(|file| !is_intact(&active.tree, file)).collect();
         let mut transfer = Transfer::None;
         let mut rest = Vec::new();
         for file in &broken {
@@ -81,9 +85,6 @@ impl Attempt<'_> {
                 transfer = Transfer::Files;
             }
         }
-        for stranger in &strangers {
-            remove(stranger)?;
-        }
         active.write_manifest(&manifest)?;
         let staged = Staged {
             number: active.number,
@@ -92,9 +93,7 @@ impl Attempt<'_> {
             manifest: manifest.clone(),
             before: None,
         };
-        (self.prepare)(&staged).map_err(|why| {
-            Error::refused(format!("release {} cannot be used: {why}", active.number))
-        })?;
+        self.make_ready(&staged)?;
         remove(&active.meta.join("damaged"))?;
         report.outcome = Outcome::Updated;
         report.transfer = transfer;

@@ -477,7 +477,7 @@ fn an_unusable_release_is_not_activated() {
     house.sync();
     house.write("conf/x", "broken");
     house.publish();
-    let refuse = |_: &Staged| Err("conf/tiers.toml line 3: no".to_owned());
+    let refuse = |_: &Staged| Err(Error::refused("conf/tiers.toml line 3: no"));
     let report = sync(&house.settings(), house.now, &refuse, &|_, _| {}).unwrap();
     assert_eq!((report.outcome, report.release), (Outcome::Refused, Some(1)));
     assert_eq!(fs::read(house.path("client/lib/conf/x")).unwrap(), b"");

@@ -9,6 +9,8 @@
 //! which they are sourced.
 
 mod build;
+#[cfg(any(test, fuzzing))]
+mod hostile;
 mod renew;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,8 @@ use std::{
 };
 
 pub use build::{Input, build};
+#[cfg(any(test, fuzzing))]
+pub use hostile::survive;
 pub use renew::renew;
 
 use crate::Error;
