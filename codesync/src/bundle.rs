@@ -7,7 +7,7 @@ use std::{
     io::{self, BufRead, Read, Write},
 };
 
-use zstd::{stream::read::Decoder, stream::write::Encoder};
+use zstd::{stream::raw::CParameter, stream::read::Decoder, stream::write::Encoder};
 
 use crate::{
     Error, Result,
@@ -19,6 +19,8 @@ const MAGIC: &[u8; 5] = b"LDIB\x01";
 const HEADER_MAX: u32 = 64 << 20;
 const RAW_MAX: u64 = 4 << 30;
 const BASIS_MAX: u64 = 1 << 30;
+/// What one thread compresses at a time, in bytes.
+const JOB: u32 = 8 << 20;
 const EXECUTABLE: u8 = 1;
 const NEW_PATH: u8 = 2;
 
@@ -81,8 +83,14 @@ pub fn encode(
     encoder.window_log(reach).map_err(failed)?;
     encoder.long_distance_matching(reach >= 23).map_err(failed)?;
     encoder.include_checksum(false).map_err(failed)?;
-    if raw > 8 << 20 {
-        encoder.multithread(2).map_err(failed)?;
+    if raw > 2 * u64::from(JOB) {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        encoder.multithread(u32::try_from(cores.min(8)).unwrap_or(1)).map_err(failed)?;
+        // Long-distance matches reach across jobs, other matches do not. Only the first job sees
+        // the prefix, so with one there is one job: zstd's own choice.
+        if prefix.is_empty() {
+            encoder.set_parameter(CParameter::JobSize(JOB)).map_err(failed)?;
+        }
     }
     encoder.write_all(&edits).map_err(failed)?;
     for file in carried {
@@ -137,13 +145,8 @@ fn kind(path: &str) -> (&str, Option<&str>) {
 fn edits(old: &Manifest, new: &Manifest) -> Vec<u8> {
     let position =
         |path: &str| old.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok();
-    let removed: Vec<usize> = old
-        .files
-        .iter()
-        .enumerate()
-        .filter(|(_, file)| new.get(&file.path).is_none())
-        .map(|(at, _)| at)
-        .collect();
+    let removed: Vec<usize> =
+        old.only(new).into_iter().filter_map(|file| position(&file.path)).collect();
     let changed = new.differing(old);
     let mut bytes = Vec::new();
     put_positions(&mut bytes, &removed);

@@ -1,13 +1,17 @@
 //! Writing to disk so that a crash leaves the old file or the new one, never half of either.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions},
     io::Write,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use crate::{Error, Kind, Result};
+
+/// Up to this many files are synced one by one; more, all at once.
+const SYNC_SINGLY: usize = 512;
 
 /// Replaces `path` by `bytes` with `mode`: a new file beside it, synced, renamed, folder synced.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
@@ -52,6 +56,35 @@ pub fn sync_everything(folder: &Path) -> Result<()> {
     {
         nix::unistd::sync();
         sync_folder(folder)
+    }
+}
+
+/// Files that are whole under their names but may not survive a power cut yet.
+#[derive(Debug, Default)]
+pub struct Unsynced {
+    files: Vec<PathBuf>,
+}
+
+impl Unsynced {
+    /// Adds `file`.
+    pub fn add(&mut self, file: PathBuf) {
+        self.files.push(file);
+    }
+
+    /// Makes all of them, and their names, survive a power cut. They are in folders of `root`,
+    /// which may be new themselves.
+    pub fn sync(self, root: &Path) -> Result<()> {
+        if self.files.len() > SYNC_SINGLY {
+            return sync_everything(root);
+        }
+        let mut folders: BTreeSet<&Path> = BTreeSet::new();
+        for file in &self.files {
+            File::open(file)
+                .and_then(|opened| opened.sync_all())
+                .map_err(|error| Error::io("sync", file, &error))?;
+            folders.extend(file.ancestors().skip(1).take(2));
+        }
+        folders.into_iter().try_for_each(sync_folder)
     }
 }
 

@@ -132,8 +132,26 @@ impl Manifest {
 
     /// The contents that are not in `old`: for each, the first file that has it.
     pub fn missing<'a>(&'a self, old: &Manifest) -> Vec<&'a File> {
-        let mut known: HashSet<Hash> = old.files.iter().map(|file| file.sha256).collect();
-        self.files.iter().filter(|file| known.insert(file.sha256)).collect()
+        // A content that is not in `old` is in a file that differs: few, where two releases follow
+        // each other.
+        let differing = self.differing(old);
+        let mut wanted: HashSet<Hash> = differing.iter().map(|file| file.sha256).collect();
+        if !wanted.is_empty() {
+            for file in &old.files {
+                wanted.remove(&file.sha256);
+            }
+        }
+        differing.into_iter().filter(|file| wanted.remove(&file.sha256)).collect()
+    }
+
+    /// Files at paths that `other` does not have, in order.
+    pub fn only<'a>(&'a self, other: &Manifest) -> Vec<&'a File> {
+        let mut theirs = other.files.iter().peekable();
+        let lacks = |file: &&File| {
+            while theirs.next_if(|other| other.path < file.path).is_some() {}
+            theirs.peek().is_none_or(|other| other.path != file.path)
+        };
+        self.files.iter().filter(lacks).collect()
     }
 
     /// Files of `self` that `other` lacks or has otherwise, in order.
@@ -202,5 +220,7 @@ mod tests {
         assert_eq!(names(new.differing(&old)), ["b", "c", "d"]);
         assert_eq!(names(old.differing(&new)), ["a", "b"]);
         assert_eq!(names(new.missing(&old)), ["d"]);
+        assert_eq!(names(old.only(&new)), ["a"]);
+        assert_eq!(names(new.only(&old)), ["c", "d"]);
     }
 }

@@ -12,10 +12,13 @@ use crate::{
     manifest::Manifest,
     name,
     sign::{Key, Keys, Role, envelope},
+    trust::Versions,
 };
 
 mod bundles;
+mod cache;
 pub(crate) mod export;
+mod former;
 mod online;
 mod rotate;
 mod scan;
@@ -26,7 +29,7 @@ pub use online::refresh;
 use online::sign_online;
 pub(crate) use online::{lock, raise};
 pub use rotate::{Rotation, rotate};
-pub use scan::scan;
+pub use scan::Tree;
 
 /// Patches lead to a release from this many before it.
 pub const PATCHES: u64 = 8;
@@ -157,10 +160,10 @@ pub fn init(
 ///
 /// A tree that equals the newest release makes no new one, unless that expires within 30 days:
 /// only the timestamp is signed anew.
-pub fn publish(
+pub fn publish<'a>(
     library: &Library,
     keys: &Keys,
-    tree: &Path,
+    tree: impl Into<Tree<'a>>,
     ring: &str,
     note: &str,
     lifetimes: Lifetimes,
@@ -168,10 +171,18 @@ pub fn publish(
 ) -> Result<Report> {
     library.ring(ring)?;
     let _lock = lock(library)?;
-    let issue = Issue { library, keys, ring, note, lifetimes, now };
+    let tree = tree.into();
     // Before the work: a missing key is known at once.
     let key = keys.role(Role::Targets)?;
-    issue.sign(&key, &scan(tree, library)?, None)
+    let newest = Newest::of(library, ring)?;
+    let manifest = scan::scan(&tree, library, &newest.manifest)?;
+    let progress = tree.progress;
+    let issue = Issue { library, keys, ring, note, lifetimes, now, newest, progress };
+    let report = issue.sign(&key, &manifest, None)?;
+    if tree.rehash {
+        export::update(library, ring, (&export::hash(&manifest), &manifest), None)?;
+    }
+    Ok(report)
 }
 
 /// Publishes what the newest release of `from` holds as the next release of `to`.
@@ -231,9 +242,61 @@ fn reissue(
         (false, "") => format!("release {number} of {from}"),
         (false, words) => format!("release {number} of {from}: {words}"),
     };
-    let issue = Issue { library, keys, ring: to, note: &note, lifetimes, now };
+    let newest = Newest::of(library, to)?;
+    let progress = &|_| ();
+    let issue = Issue { library, keys, ring: to, note: &note, lifetimes, now, newest, progress };
     let key = keys.role(Role::Targets)?;
     issue.sign(&key, &manifest, (from == to).then_some(number))
+}
+
+/// How far a publication is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Files of the tree that were looked at.
+    Read {
+        /// So many…
+        done: usize,
+        /// …of so many.
+        of: usize,
+    },
+    /// Bundles that were made.
+    Bundled {
+        /// So many…
+        done: usize,
+        /// …of so many; one more if a full bundle is needed.
+        of: usize,
+    },
+}
+
+/// Told of each [`Step`], from several threads.
+pub type Progress<'a> = dyn Fn(Step) + Sync + 'a;
+
+/// The newest release of a ring, upon which the next one follows.
+pub(crate) struct Newest {
+    versions: Versions,
+    published: Option<Published>,
+    manifest: Manifest,
+}
+
+impl Newest {
+    /// The newest release of `ring`; an empty manifest where there is none.
+    pub(crate) fn of(library: &Library, ring: &str) -> Result<Self> {
+        let versions = library.versions(ring)?;
+        let published = match versions.targets {
+            0 => None,
+            number => library.published(ring, number)?,
+        };
+        let manifest = match &published {
+            Some(published) => former::manifest(library, ring, published)?,
+            None => Manifest::default(),
+        };
+        Ok(Self { versions, published, manifest })
+    }
+
+    /// The hash of its manifest.
+    fn hash(&self) -> Option<&str> {
+        self.published.as_ref()?.signed["targets"]["manifest"]["hashes"]["sha256"].as_str()
+    }
 }
 
 /// A release that is about to be signed.
@@ -244,28 +307,22 @@ struct Issue<'a> {
     note: &'a str,
     lifetimes: Lifetimes,
     now: DateTime<Utc>,
+    newest: Newest,
+    progress: &'a Progress<'a>,
 }
 
 impl Issue<'_> {
     /// Signs `manifest`, whose contents are stored, as the next release. `content_of` is the
     /// earlier release that it repeats.
     fn sign(&self, key: &Key, manifest: &Manifest, content_of: Option<u64>) -> Result<Report> {
-        let Self { library, keys, ring, note, lifetimes, now } = *self;
+        let Self { library, keys, ring, note, lifetimes, now, ref newest, progress } = *self;
         if note.len() > NOTE_MAX {
             return Err(Error::new(Kind::Usage, "the note is longer than 4,096 bytes; shorten it"));
         }
         rotate::check_authorized(library, ring, Role::Targets, key)?;
-        let versions = library.versions(ring)?;
-        let former = match versions.targets {
-            0 => None,
-            number => library.published(ring, number)?,
-        };
-        let old = match &former {
-            Some(former) => library.manifest(ring, former)?,
-            None => Manifest::default(),
-        };
-        let changed = manifest.differing(&old).len()
-            + old.files().iter().filter(|file| manifest.get(&file.path).is_none()).count();
+        let Newest { versions, published: former, manifest: old } = newest;
+        let versions = *versions;
+        let changed = manifest.differing(old).len() + old.only(manifest).len();
         let mut report = Report {
             ring: ring.to_owned(),
             release: versions.targets,
@@ -284,11 +341,17 @@ impl Issue<'_> {
             return Ok(report);
         }
 
-        // Contents first, then what points to them.
-        disk::sync_everything(library.folder())?;
+        // Contents and bundles are on the disk before anything points to them. That includes what
+        // was here already, but not in the newest release: nobody knows whether it was synced.
+        let mut written = disk::Unsynced::default();
+        for file in manifest.missing(old) {
+            written.add(library.object(&file.sha256));
+        }
         report.release = versions.targets + 1;
         let (targets, bytes) =
-            store_targets(library, ring, report.release, manifest, former.as_ref())?;
+            store_targets(library, ring, report.release, manifest, newest, &mut written, progress)?;
+        written.sync(library.folder())?;
+        let hash = targets["manifest"]["hashes"]["sha256"].as_str().unwrap_or_default().to_owned();
         report.bytes = bytes;
         let mut signed = json!({
             "_type": "targets", "spec_version": "1.0.0", "version": report.release,
@@ -302,7 +365,7 @@ impl Issue<'_> {
         disk::replace(&file, &envelope(&signed, &[key])?, 0o644)?;
         // From here on the release can be seen.
         sign_online(library, keys, ring, versions, report.release, lifetimes, now)?;
-        export::update(library, ring, manifest)?;
+        export::update(library, ring, (&hash, manifest), Some(newest))?;
         Ok(report)
     }
 }

@@ -3,24 +3,51 @@
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
+use super::Newest;
 use crate::{
     Error, Result, disk,
     library::Library,
-    manifest::{File, Manifest},
+    manifest::{File, Manifest, sha256},
 };
 
-/// Makes `export/RING` equal to `manifest`, touching only what differs.
+/// Makes `export/RING` equal to `manifest`, whose hash is `hash`, touching only what differs.
+///
+/// `export/.RING` names the manifest that the tree equals. Where that is the one of `former`, only
+/// what differs from it is looked at; otherwise, or without it, every file is.
 ///
 /// An rsync that runs at the same time sees each file old or new, never half of one.
-pub fn update(library: &Library, ring: &str, manifest: &Manifest) -> Result<()> {
+pub(crate) fn update(
+    library: &Library,
+    ring: &str,
+    (hash, manifest): (&str, &Manifest),
+    former: Option<&Newest>,
+) -> Result<()> {
     let tree = library.folder().join("export").join(ring);
     disk::make_folder(&tree, 0o755)?;
-    remove_others(&tree, "", manifest)?;
+    let mark = mark(library, ring);
+    let stands = disk::read_bounded(&mark, 64).ok().flatten().unwrap_or_default();
+    let former = former
+        .filter(|former| former.hash().is_some_and(|hash| hash.as_bytes() == stands))
+        .map(|former| &former.manifest);
+    // Gone while the tree is neither: a crash from here on leads to a full comparison.
+    crate::store::remove(&mark)?;
+    let todo = match former {
+        Some(old) => {
+            for file in old.only(manifest) {
+                remove(&tree, &file.path)?;
+            }
+            manifest.differing(old)
+        }
+        None => {
+            remove_others(&tree, "", manifest)?;
+            manifest.files().iter().collect()
+        }
+    };
     let mut last = None;
-    for file in manifest.files() {
+    for file in todo {
         let path = tree.join(&file.path);
         if let Some(folder) = path.parent()
             && last.as_deref() != Some(folder)
@@ -29,6 +56,29 @@ pub fn update(library: &Library, ring: &str, manifest: &Manifest) -> Result<()> 
             last = Some(folder.to_owned());
         }
         place(library, file, &path)?;
+    }
+    // Not synced: a mark that is lost or torn is no mark.
+    fs::write(&mark, hash).map_err(|error| Error::io("write", &mark, &error))
+}
+
+/// The hash of `manifest`'s text.
+pub(crate) fn hash(manifest: &Manifest) -> String {
+    hex::encode(sha256(manifest.text().as_bytes()))
+}
+
+fn mark(library: &Library, ring: &str) -> PathBuf {
+    // No ring's name begins with a dot.
+    library.folder().join("export").join(format!(".{ring}"))
+}
+
+/// Removes a file that is not in the release any more, and folders that it leaves empty.
+fn remove(tree: &Path, path: &str) -> Result<()> {
+    let file = tree.join(path);
+    crate::store::remove(&file)?;
+    for folder in file.ancestors().skip(1).take_while(|folder| *folder != tree) {
+        if fs::remove_dir(folder).is_err() {
+            break;
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::{
     Error, Kind, Result, disk,
     library::Library,
     manifest::Manifest,
-    publish::{self, export},
+    publish::{self, Newest, export},
     receive::{Incoming, Pending, Session},
     upload::{Committed, Step},
 };
@@ -42,7 +42,12 @@ pub(super) fn commit(session: &mut Session) -> Result<Committed> {
             .ok_or_else(|| Error::new(Kind::Usage, "a commit comes when nothing is lacking"))?;
         contents(library, incoming, manifest)?;
         targets(library, incoming, ring, one)?;
-        manifests.push((ring, manifest));
+        // The same release again brings the export in order, file by file.
+        let former = (one.before.targets > 0 && one.before.targets != one.after.targets)
+            .then(|| Newest::of(library, ring).ok())
+            .flatten();
+        let hash = hex::encode(one.offer.manifest.sha256);
+        manifests.push((ring, hash, manifest, former));
     }
     // Everything that the metadata names is on the disk before any of it names it.
     disk::sync_everything(library.folder())?;
@@ -65,8 +70,8 @@ pub(super) fn commit(session: &mut Session) -> Result<Committed> {
             previous: one.before.targets,
         });
     }
-    for (ring, manifest) in manifests {
-        export::update(library, ring, manifest)?;
+    for (ring, hash, manifest, former) in manifests {
+        export::update(library, ring, (&hash, manifest), former.as_ref())?;
     }
     incoming.clean(None)?;
     pending.clear();

@@ -1,5 +1,6 @@
 //! `codesync`: publishes a signed code library and hands it out.
 
+mod bar;
 mod cli;
 mod diff;
 mod mirror;
@@ -45,13 +46,22 @@ fn run(command: Command) -> Result<()> {
             publish::init(&library.library, &keys, &rings, (root_keys, root_threshold), now)?;
             report::init(&library.library, &keys, &rings, json)
         }
-        Command::Publish { library, keys, tree, ring, note, json } => {
+        Command::Publish { library, keys, tree, ring, note, rehash, cache, json } => {
             let library = Library::open(&library.library)?;
             let keys = keys.open();
             let began = std::time::Instant::now();
+            let cache = cache.or_else(bar::cache_folder);
+            let bar = bar::Publishing::new();
+            let tree = publish::Tree {
+                folder: &tree,
+                cache: cache.as_deref(),
+                rehash,
+                progress: &|step| bar.show(step),
+            };
             let done =
-                publish::publish(&library, &keys, &tree, &ring, &note, Lifetimes::default(), now)?;
-            report::published(&done, began.elapsed(), json)
+                publish::publish(&library, &keys, tree, &ring, &note, Lifetimes::default(), now);
+            bar.clear();
+            report::published(&done?, began.elapsed(), json)
         }
         Command::Promote { library, keys, from, to, json } => {
             let library = Library::open(&library.library)?;
