@@ -187,7 +187,7 @@ impl Library {
             return Err(Error::new(
                 Kind::Io,
                 format!(
-                    "{} is damaged; publish the tree that holds {} again",
+                    "{} is damaged; publish the tree that holds {} again with --rehash",
                     path.display(),
                     file.path
                 ),

@@ -175,11 +175,15 @@ pub fn publish<'a>(
     // Before the work: a missing key is known at once.
     let key = keys.role(Role::Targets)?;
     let newest = Newest::of(library, ring)?;
-    let manifest = scan::scan(&tree, library, &newest.manifest)?;
+    let (manifest, mended) = scan::scan(&tree, library, &newest.manifest)?;
+    if mended {
+        disk::sync_everything(library.folder())?;
+    }
     let progress = tree.progress;
     let issue = Issue { library, keys, ring, note, lifetimes, now, newest, progress };
     let report = issue.sign(&key, &manifest, None)?;
-    if tree.rehash {
+    // The export links to objects.
+    if tree.rehash || mended {
         export::update(library, ring, (&export::hash(&manifest), &manifest), None)?;
     }
     Ok(report)

@@ -1,6 +1,7 @@
 //! Reading the tree that is to be published, and storing each content once.
 
 use std::{
+    collections::HashSet,
     fs,
     io::{Read, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
@@ -51,10 +52,14 @@ impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Tree<'a> {
 }
 
 /// Reads `tree` and stores its contents in `library`'s objects. What `former`, the newest release,
-/// holds is there.
+/// holds is there; also told is whether some of that was not and had to be stored again.
 ///
 /// Refuses, by name, what may not be in a library: links, devices, odd names.
-pub(super) fn scan(tree: &Tree<'_>, library: &Library, former: &Manifest) -> Result<Manifest> {
+pub(super) fn scan(
+    tree: &Tree<'_>,
+    library: &Library,
+    former: &Manifest,
+) -> Result<(Manifest, bool)> {
     let mut paths = Vec::new();
     walk(tree.folder, "", &mut paths)?;
     paths.sort_unstable();
@@ -104,6 +109,9 @@ pub(super) fn scan(tree: &Tree<'_>, library: &Library, former: &Manifest) -> Res
     let found = || paths.iter().zip(&read);
     cache.replace(found().map(|(path, (_, read))| (path.as_str(), read.stamp, read.sha256)));
     cache.save();
+    let written: HashSet<Hash> =
+        read.iter().filter(|(_, seen)| seen.written).map(|(_, seen)| seen.sha256).collect();
+    let mended = former.files().iter().any(|file| written.contains(&file.sha256));
     let files = paths
         .into_iter()
         .zip(read)
@@ -114,7 +122,7 @@ pub(super) fn scan(tree: &Tree<'_>, library: &Library, former: &Manifest) -> Res
             executable,
         })
         .collect();
-    Ok(Manifest { files })
+    Ok((Manifest { files }, mended))
 }
 
 /// What is known of one file.
@@ -123,6 +131,8 @@ struct Seen {
     size: u64,
     executable: bool,
     stamp: Stamp,
+    /// Its content was not in the library.
+    written: bool,
 }
 
 struct Reading<'a> {
@@ -144,7 +154,7 @@ impl Reading<'_> {
             let stored = || stored(&self.library.object(&sha256), found.len());
             if found.is_file() && entry.is(&stamp) && (published() || stored()) {
                 let executable = found.permissions().mode() & 0o111 != 0;
-                return Ok(Seen { sha256, size: found.len(), executable, stamp });
+                return Ok(Seen { sha256, size: found.len(), executable, stamp, written: false });
             }
         }
         self.store(path)
@@ -178,10 +188,11 @@ impl Reading<'_> {
             }
             let sha256: Hash = Sha256::digest(&content).into();
             let object = self.library.object(&sha256);
-            if !self.stored(&object, &sha256, content.len() as u64)? {
+            let written = !self.stored(&object, &sha256, content.len() as u64)?;
+            if written {
                 put(&object, |out| out.write_all(&content))?;
             }
-            return Ok(Seen { sha256, size: content.len() as u64, executable, stamp });
+            return Ok(Seen { sha256, size: content.len() as u64, executable, stamp, written });
         }
         // Large: hash on the way into a new object, which is dropped if it was known.
         let mut hasher = Sha256::new();
@@ -199,10 +210,11 @@ impl Reading<'_> {
         }
         let sha256: Hash = hasher.finalize().into();
         let object = self.library.object(&sha256);
-        if !self.stored(&object, &sha256, size)? {
+        let written = !self.stored(&object, &sha256, size)?;
+        if written {
             finish(staged, &object)?;
         }
-        Ok(Seen { sha256, size, executable, stamp })
+        Ok(Seen { sha256, size, executable, stamp, written })
     }
 
     /// Whether `object` is stored: compared by length, or by hash where everything is read anew.

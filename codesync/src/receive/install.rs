@@ -40,12 +40,12 @@ pub(super) fn commit(session: &mut Session) -> Result<Committed> {
             .manifest
             .as_ref()
             .ok_or_else(|| Error::new(Kind::Usage, "a commit comes when nothing is lacking"))?;
-        contents(library, incoming, manifest)?;
+        let mended = contents(library, incoming, manifest)?;
         targets(library, incoming, ring, one)?;
-        // The same release again brings the export in order, file by file.
-        let former = (one.before.targets > 0 && one.before.targets != one.after.targets)
-            .then(|| Newest::of(library, ring).ok())
-            .flatten();
+        // The export links to objects: a mended one, and the same release again, bring all of it
+        // in order, file by file.
+        let follows = one.before.targets > 0 && one.before.targets != one.after.targets;
+        let former = (follows && !mended).then(|| Newest::of(library, ring).ok()).flatten();
         let hash = hex::encode(one.offer.manifest.sha256);
         manifests.push((ring, hash, manifest, former));
     }
@@ -78,7 +78,9 @@ pub(super) fn commit(session: &mut Session) -> Result<Committed> {
     Ok(done)
 }
 
-fn contents(library: &Library, incoming: &mut Incoming, manifest: &Manifest) -> Result<()> {
+/// Whether one of them was here, but damaged.
+fn contents(library: &Library, incoming: &mut Incoming, manifest: &Manifest) -> Result<bool> {
+    let mut mended = false;
     for file in manifest.missing(&Manifest::default()) {
         if !incoming.has(&file.sha256)? {
             continue;
@@ -87,9 +89,10 @@ fn contents(library: &Library, incoming: &mut Incoming, manifest: &Manifest) -> 
         if let Some(folder) = object.parent() {
             disk::make_folder(folder, 0o755)?;
         }
+        mended |= object.exists();
         place(incoming, &file.sha256, file.size, &object)?;
     }
-    Ok(())
+    Ok(mended)
 }
 
 fn targets(library: &Library, incoming: &mut Incoming, ring: &str, one: &Pending) -> Result<()> {

@@ -44,7 +44,7 @@ impl Setting {
 
     fn scan(&self) -> Manifest {
         let (tree, cache) = (self.path("tree"), self.path("cache"));
-        scan(&Self::tree(&tree, &cache), &self.library, &Manifest::default()).unwrap()
+        scan(&Self::tree(&tree, &cache), &self.library, &Manifest::default()).unwrap().0
     }
 
     fn cache(&self) -> Cache {
@@ -89,7 +89,7 @@ fn what_has_not_changed_is_not_read_again() {
     assert_eq!(setting.hashes(), vec![sha256(b"one"); 2]);
     let (tree, cache) = (setting.path("tree"), setting.path("cache"));
     let anew = Tree { rehash: true, ..Setting::tree(&tree, &cache) };
-    let manifest = scan(&anew, &setting.library, &Manifest::default()).unwrap();
+    let manifest = scan(&anew, &setting.library, &Manifest::default()).unwrap().0;
     assert_eq!(manifest.files()[1].sha256, sha256(b"two"));
 }
 
@@ -175,4 +175,32 @@ fn a_content_that_the_library_lost_is_stored_again() {
     fs::remove_file(&object).unwrap();
     assert_eq!(setting.hashes(), both());
     assert_eq!(fs::read(&object).unwrap(), b"one");
+}
+
+#[test]
+fn what_was_damaged_is_mended_in_store_and_export() {
+    let setting = Setting::new();
+    let (tree, cache, keys) =
+        (setting.path("tree"), setting.path("cache"), Keys::new(&setting.path("keys")));
+    let publish = |rehash| {
+        let tree = Tree { rehash, ..Setting::tree(&tree, &cache) };
+        let lifetimes = publish::Lifetimes::default();
+        let now = chrono::Utc::now();
+        publish::publish(&setting.library, &keys, tree, "stable", "", lifetimes, now).unwrap()
+    };
+    publish(false);
+    setting.remember();
+    let object = setting.library.object(&sha256(b"one"));
+    let exported = setting.path("library/export/stable/a");
+    // Damage of the same length is found where everything is read, a lost length where a file is.
+    fs::write(&object, "eno").unwrap();
+    assert_eq!(fs::read(&exported).unwrap(), b"eno");
+    assert_eq!(publish(true).changed, 0);
+    assert_eq!(fs::read(&exported).unwrap(), b"one");
+    fs::write(&object, "").unwrap();
+    fs::remove_file(setting.cache().file.unwrap()).unwrap();
+    setting.write("b", "three");
+    assert_eq!(publish(false).changed, 1);
+    assert_eq!(fs::read(&exported).unwrap(), b"one");
+    assert_eq!(fs::read(setting.path("library/export/stable/b")).unwrap(), b"three");
 }
