@@ -11,7 +11,7 @@ use zstd::{stream::raw::CParameter, stream::read::Decoder, stream::write::Encode
 
 use crate::{
     Error, Result,
-    manifest::{BUNDLED_MAX, File, MANIFEST_MAX, Manifest},
+    manifest::{BUNDLED_MAX, Builder, File, MANIFEST_MAX, Manifest},
 };
 
 const SKIPPABLE: u32 = 0x184D_2A5C;
@@ -21,6 +21,8 @@ const RAW_MAX: u64 = 4 << 30;
 const BASIS_MAX: u64 = 1 << 30;
 /// What one thread compresses at a time, in bytes.
 const JOB: u32 = 8 << 20;
+/// Bytes of a full bundle's window, as a power of two: what a client's first sync holds in memory.
+const WINDOW_MAX: u32 = 26;
 const EXECUTABLE: u8 = 1;
 const NEW_PATH: u8 = 2;
 
@@ -61,7 +63,9 @@ pub fn encode(
     let basis = choose_basis(old, &carried);
     let mut prefix = Vec::new();
     for &at in &basis {
-        prefix.extend_from_slice(&content(&old.files[at])?);
+        if let Some(file) = old.at(at) {
+            prefix.extend_from_slice(&content(&file)?);
+        }
     }
     let failed = |error: io::Error| Error::refused(format!("cannot write a bundle: {error}"));
 
@@ -77,8 +81,10 @@ pub fn encode(
     out.write_all(&frame).map_err(failed)?;
 
     let mut encoder = Encoder::with_ref_prefix(out, level, &prefix).map_err(failed)?;
-    // The window must reach back over everything, basis included, or the prefix is lost.
-    let reach = (raw + prefix.len() as u64).next_power_of_two().trailing_zeros().clamp(10, 30);
+    // The window must reach back over everything, basis included, or the prefix is lost. Without a
+    // basis a client's memory is worth more than the last per cent.
+    let most = if prefix.is_empty() { WINDOW_MAX } else { 30 };
+    let reach = (raw + prefix.len() as u64).next_power_of_two().trailing_zeros().clamp(10, most);
     encoder.set_pledged_src_size(Some(raw)).map_err(failed)?;
     encoder.window_log(reach).map_err(failed)?;
     encoder.long_distance_matching(reach >= 23).map_err(failed)?;
@@ -94,7 +100,7 @@ pub fn encode(
     }
     encoder.write_all(&edits).map_err(failed)?;
     for file in carried {
-        encoder.write_all(&content(file)?).map_err(failed)?;
+        encoder.write_all(&content(&file)?).map_err(failed)?;
     }
     encoder.finish().map_err(failed)?;
     Ok(())
@@ -102,8 +108,8 @@ pub fn encode(
 
 /// Old files that resemble the carried ones: the former version of the same path, or else a file
 /// of the same name, or else a neighbour of the same kind.
-fn choose_basis(old: &Manifest, carried: &[&File]) -> Vec<usize> {
-    if old.files.is_empty() {
+fn choose_basis(old: &Manifest, carried: &[File]) -> Vec<usize> {
+    if old.is_empty() {
         return Vec::new();
     }
     let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
@@ -111,26 +117,22 @@ fn choose_basis(old: &Manifest, carried: &[&File]) -> Vec<usize> {
     let mut chosen = BTreeSet::new();
     let mut size = 0;
     for file in carried {
-        let at = match old.files.binary_search_by(|other| other.path.cmp(&file.path)) {
+        let at = match old.search(&file.path) {
             Ok(at) => Some(at),
             Err(next) => {
                 if by_name.is_empty() {
-                    by_name =
-                        old.files.iter().enumerate().map(|(at, f)| (name(&f.path), at)).collect();
+                    by_name = (0..old.len()).map(|at| (name(&old.path(at)), at)).collect();
                 }
                 by_name.get(&name(&file.path)).copied().or_else(|| {
-                    [next.checked_sub(1), Some(next)].into_iter().flatten().find(|&at| {
-                        old.files.get(at).is_some_and(|other| kind(&other.path) == kind(&file.path))
-                    })
+                    let near = [next.checked_sub(1), Some(next)].into_iter().flatten();
+                    let mut near = near.filter(|at| *at < old.len());
+                    near.find(|&at| kind(&old.path(at)) == kind(&file.path))
                 })
             }
         };
-        if let Some(at) = at
-            && old.files[at].size <= BUNDLED_MAX
-            && size + old.files[at].size <= BASIS_MAX
-            && chosen.insert(at)
-        {
-            size += old.files[at].size;
+        let Some((at, length)) = at.and_then(|at| Some((at, old.at(at)?.size))) else { continue };
+        if length <= BUNDLED_MAX && size + length <= BASIS_MAX && chosen.insert(at) {
+            size += length;
         }
     }
     chosen.into_iter().collect()
@@ -143,17 +145,17 @@ fn kind(path: &str) -> (&str, Option<&str>) {
 }
 
 fn edits(old: &Manifest, new: &Manifest) -> Vec<u8> {
-    let position =
-        |path: &str| old.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok();
-    let removed: Vec<usize> =
-        old.only(new).into_iter().filter_map(|file| position(&file.path)).collect();
-    let changed = new.differing(old);
+    let changes = new.changes(old);
+    let gone = changes.iter().filter(|change| change.new.is_none());
+    let removed: Vec<usize> = gone.filter_map(|change| change.old).collect();
+    let changed: Vec<(Option<usize>, File)> =
+        changes.iter().filter_map(|change| Some((change.old, new.at(change.new?)?))).collect();
     let mut bytes = Vec::new();
     put_positions(&mut bytes, &removed);
     put_varint(&mut bytes, changed.len() as u64);
-    for file in changed {
+    for (position, file) in changed {
         let mode = if file.executable { EXECUTABLE } else { 0 };
-        match position(&file.path) {
+        match position {
             Some(at) => {
                 bytes.push(mode);
                 put_varint(&mut bytes, at as u64);
@@ -211,13 +213,12 @@ pub fn decode(
     let mut prefix = Vec::new();
     for &at in &header.basis {
         let file = old
-            .files
-            .get(at)
+            .at(at)
             .ok_or_else(|| Error::refused("the bundle is damaged: a basis file does not exist"))?;
         if prefix.len() as u64 + file.size > BASIS_MAX {
             return Err(Error::refused("the bundle is damaged: its basis is too large"));
         }
-        prefix.extend_from_slice(&basis(file)?);
+        prefix.extend_from_slice(&basis(&file)?);
     }
     let mut decoder = Decoder::with_ref_prefix(reader, &prefix).map_err(damaged)?.single_frame();
     decoder.window_log_max(30).map_err(damaged)?;
@@ -228,7 +229,7 @@ pub fn decode(
     for file in new.carried(old) {
         let mut content = Vec::new();
         (&mut raw).take(file.size).read_to_end(&mut content).map_err(damaged)?;
-        sink(file, content)?;
+        sink(&file, content)?;
     }
     if !raw.fill_buf().map_err(damaged)?.is_empty() {
         return Err(Error::refused("the bundle is damaged: something follows its last content"));
@@ -248,8 +249,8 @@ fn read_edits(raw: &mut impl BufRead, old: &Manifest) -> Result<Manifest> {
         let [kind] = kind;
         let position_or_length = usize::try_from(read_varint(raw)?).map_err(|_| bad("a number"))?;
         let path = if kind & NEW_PATH == 0 {
-            let file = old.files.get(position_or_length).ok_or_else(|| bad("a position"))?;
-            file.path.clone()
+            let file = old.at(position_or_length).ok_or_else(|| bad("a position"))?;
+            file.path
         } else {
             let mut path = Vec::new();
             raw.take(position_or_length.min(2048) as u64)
@@ -270,28 +271,45 @@ fn read_edits(raw: &mut impl BufRead, old: &Manifest) -> Result<Manifest> {
             return Err(bad("it lists too many files"));
         }
     }
-    let mut files = Vec::with_capacity(old.files.len() + added.len());
+    // What was accepted once stays acceptable when files change or go; only a new path can be one
+    // that may not be, or clash with another.
+    let new_paths = !added.is_empty();
+    let longer = added.iter().map(|file| file.path.len() + 160).sum::<usize>();
+    if old.text().len() as u64 + longer as u64 > MANIFEST_MAX {
+        return Err(bad("its manifest is too long"));
+    }
+    let mut builder = Builder::of(old.text().len() + longer);
     let mut added = added.into_iter().peekable();
-    for (at, file) in old.files.iter().enumerate() {
+    for at in 0..old.len() {
         if removed.contains(&at) {
             continue;
         }
-        while let Some(new) = added.next_if(|new| new.path < file.path) {
-            files.push(new);
+        if new_paths {
+            let path = old.path(at);
+            while let Some(new) = added.next_if(|new| *new.path < *path) {
+                builder.file(&new);
+            }
         }
-        files.push(edited.remove(&at).unwrap_or_else(|| file.clone()));
+        match edited.get(&at) {
+            Some(file) => builder.file(file),
+            None => builder.line(old.line(at)),
+        }
     }
-    files.extend(added);
-    Manifest::new(files)
+    added.for_each(|file| builder.file(&file));
+    let manifest = builder.finish();
+    if new_paths {
+        manifest.check_set()?;
+    }
+    Ok(manifest)
 }
 
 // By value, as `map_err` hands it over.
 #[allow(clippy::needless_pass_by_value)]
-fn damaged(error: io::Error) -> Error {
+pub(crate) fn damaged(error: io::Error) -> Error {
     Error::refused(format!("the bundle is damaged: {error}"))
 }
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     loop {
         // Masked to seven bits.
         #[allow(clippy::cast_possible_truncation)]
@@ -314,7 +332,7 @@ fn put_positions(out: &mut Vec<u8>, positions: &[usize]) {
     }
 }
 
-fn get_varint(bytes: &mut &[u8]) -> Result<u64> {
+pub(crate) fn get_varint(bytes: &mut &[u8]) -> Result<u64> {
     read_varint(bytes)
 }
 

@@ -146,6 +146,11 @@ impl Downloads {
         )))
     }
 
+    /// The bytes of the content `hash` that an earlier try has left.
+    pub fn have(&self, hash: &Hash) -> u64 {
+        fs::symlink_metadata(self.folder.join(hex::encode(hash))).map_or(0, |there| there.len())
+    }
+
     /// Slows down to the pace after `bytes` that came by another way.
     pub fn passed(&mut self, bytes: usize) {
         self.pace.passed(bytes);

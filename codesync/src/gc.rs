@@ -67,7 +67,7 @@ impl Needed {
                     needed.targets.insert(folder.join(format!("{hash}.{name}")));
                 }
                 let manifest = library.manifest(&ring, &published)?;
-                let hashes = manifest.files().iter().map(|file| hex::encode(file.sha256));
+                let hashes = manifest.files().map(|file| hex::encode(file.sha256));
                 needed.objects.extend(hashes);
             }
         }

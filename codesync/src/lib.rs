@@ -11,6 +11,7 @@ pub mod error;
 pub mod fetch;
 pub mod gc;
 pub mod known_hosts;
+pub mod large;
 pub mod library;
 pub mod manifest;
 pub mod mirror;

@@ -158,7 +158,7 @@ impl Library {
         Ok(self.ring(ring)?.join("targets").join(file).exists())
     }
 
-    /// The manifest of `published`, compared with its hash.
+    /// The manifest of `published`, compared with its hash. Its paths were checked when it was signed.
     pub fn manifest(&self, ring: &str, published: &Published) -> Result<Manifest> {
         let hash = published.signed["targets"]["manifest"]["hashes"]["sha256"]
             .as_str()
@@ -166,7 +166,8 @@ impl Library {
             .unwrap_or_default();
         let path = self.ring(ring)?.join("targets").join(format!("{hash}.manifest"));
         let text = disk::read_bounded(&path, MANIFEST_MAX)?.unwrap_or_default();
-        if hex::encode(sha256(&text)) != hash {
+        let found = sha256(&text);
+        if hex::encode(found) != hash {
             return Err(Error::new(
                 Kind::Io,
                 format!(
@@ -176,7 +177,7 @@ impl Library {
                 ),
             ));
         }
-        Manifest::parse(&text)
+        Ok(Manifest::read_back(&text)?.of_hash(found))
     }
 
     /// The content of `file`, compared with its hash.

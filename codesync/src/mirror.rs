@@ -238,15 +238,15 @@ impl Copy<'_> {
 
     /// Fetches the contents that `manifest` names and that are not here.
     fn take_objects(&mut self, source: &mut dyn Source, manifest: &Manifest) -> Result<()> {
-        let mut missing: BTreeMap<[u8; 32], &File> = BTreeMap::new();
+        let mut missing: BTreeMap<[u8; 32], File> = BTreeMap::new();
         for file in manifest.files() {
-            if !has(&self.object_path(file), file.size) {
+            if !has(&self.object_path(&file), file.size) {
                 missing.insert(file.sha256, file);
             }
         }
         self.report.objects += missing.len();
         let (small, large): (Vec<&File>, Vec<&File>) =
-            missing.into_values().partition(|file| file.size <= BUNDLED_MAX);
+            missing.values().partition(|file| file.size <= BUNDLED_MAX);
         let mut whole: Vec<u8> = Vec::new();
         if !small.is_empty() {
             let folder = self.folder;

@@ -18,7 +18,7 @@ use crate::{
 mod bundles;
 mod cache;
 pub(crate) mod export;
-mod former;
+mod large;
 mod online;
 mod rotate;
 mod scan;
@@ -184,7 +184,7 @@ pub fn publish<'a>(
     let report = issue.sign(&key, &manifest, None)?;
     // The export links to objects.
     if tree.rehash || mended {
-        export::update(library, ring, (&export::hash(&manifest), &manifest), None)?;
+        export::update(library, ring, &manifest, None)?;
     }
     Ok(report)
 }
@@ -240,6 +240,7 @@ fn reissue(
         .published(from, number)?
         .ok_or_else(|| Error::new(Kind::Usage, format!("ring {from} has no release {number}")))?;
     let manifest = library.manifest(from, &release)?;
+    manifest.check_set()?;
     let words = release.signed["note"].as_str().unwrap_or_default();
     let note = match (from == to, words) {
         (true, _) => format!("back to release {number}"),
@@ -279,7 +280,7 @@ pub type Progress<'a> = dyn Fn(Step) + Sync + 'a;
 pub(crate) struct Newest {
     versions: Versions,
     published: Option<Published>,
-    manifest: Manifest,
+    pub(crate) manifest: Manifest,
 }
 
 impl Newest {
@@ -291,15 +292,10 @@ impl Newest {
             number => library.published(ring, number)?,
         };
         let manifest = match &published {
-            Some(published) => former::manifest(library, ring, published)?,
+            Some(published) => library.manifest(ring, published)?,
             None => Manifest::default(),
         };
         Ok(Self { versions, published, manifest })
-    }
-
-    /// The hash of its manifest.
-    fn hash(&self) -> Option<&str> {
-        self.published.as_ref()?.signed["targets"]["manifest"]["hashes"]["sha256"].as_str()
     }
 }
 
@@ -326,11 +322,11 @@ impl Issue<'_> {
         rotate::check_authorized(library, ring, Role::Targets, key)?;
         let Newest { versions, published: former, manifest: old } = newest;
         let versions = *versions;
-        let changed = manifest.differing(old).len() + old.only(manifest).len();
+        let changed = manifest.changes(old).len();
         let mut report = Report {
             ring: ring.to_owned(),
             release: versions.targets,
-            files: manifest.files().len(),
+            files: manifest.len(),
             changed,
             bytes: 0,
             note: note.to_owned(),
@@ -355,7 +351,6 @@ impl Issue<'_> {
         let (targets, bytes) =
             store_targets(library, ring, report.release, manifest, newest, &mut written, progress)?;
         written.sync(library.folder())?;
-        let hash = targets["manifest"]["hashes"]["sha256"].as_str().unwrap_or_default().to_owned();
         report.bytes = bytes;
         let mut signed = json!({
             "_type": "targets", "spec_version": "1.0.0", "version": report.release,
@@ -369,7 +364,7 @@ impl Issue<'_> {
         disk::replace(&file, &envelope(&signed, &[key])?, 0o644)?;
         // From here on the release can be seen.
         sign_online(library, keys, ring, versions, report.release, lifetimes, now)?;
-        export::update(library, ring, (&hash, manifest), Some(newest))?;
+        export::update(library, ring, manifest, Some(old))?;
         Ok(report)
     }
 }

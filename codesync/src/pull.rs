@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, Kind, Result, disk,
     fetch::Downloads,
-    manifest::{Manifest, sha256},
+    manifest::Manifest,
     name,
     source::{self, Access, Address, Source},
     stage::Stage,
@@ -21,10 +21,13 @@ use crate::{
 };
 
 mod adopt;
+mod backoff;
 mod fill;
+mod large;
 mod repair;
 mod route;
 
+use backoff::Backoff;
 use fill::Fault;
 pub(crate) use route::route;
 
@@ -61,6 +64,9 @@ pub struct Options {
     pub client_certificate: Option<PathBuf>,
     /// Its private key (PEM), readable by its owner only.
     pub client_key: Option<PathBuf>,
+    /// A program and its arguments whose standard input and output lead to an ssh source; see
+    /// [`Access::proxy_command`]. Empty: none.
+    pub proxy_command: Vec<String>,
     /// The most bytes of content to take in per second, on average over a sync.
     pub max_rate: Option<u64>,
 }
@@ -184,7 +190,10 @@ pub fn sync(
         reason: None,
     };
     let mut reasons = Vec::new();
-    for (url, address) in &addresses {
+    let mut backoff = Backoff::load(&store.backoff(), &settings.sources);
+    let order = backoff.order(&settings.sources, now);
+    for (turn, &at) in order.iter().enumerate() {
+        let (url, address) = &addresses[at];
         report.source = Some((*url).clone());
         let downloads = RefCell::new(Downloads::new(&store.partial(), settings.options.max_rate)?);
         let attempt = Attempt { settings, store: &store, now, prepare, progress, downloads };
@@ -193,8 +202,11 @@ pub fn sync(
                 if report.outcome == Outcome::Updated {
                     attempt.downloads.borrow().finish()?;
                 }
+                backoff.answered(url);
                 report.stale = false;
-                report.reason = report.reason.take().or_else(|| joined(&reasons));
+                reasons.extend(backoff.passed_over(&settings.sources, &order[turn..], now));
+                reasons.splice(0..0, report.reason.take());
+                report.reason = joined(&reasons);
                 report.seconds = began.elapsed().as_secs_f64();
                 return Ok(report);
             }
@@ -209,12 +221,13 @@ pub fn sync(
                     // Local: another source would not help.
                     _ => return Err(error),
                 }
+                backoff.failed(url, &error, now);
                 reasons.push(format!("{url}: {error}"));
             }
         }
     }
     if let Some(release) = &previous {
-        report.files_total = release.manifest().map_or(0, |m| m.files().len() as u64);
+        report.files_total = release.manifest().map_or(0, |m| m.len() as u64);
     }
     report.reason = joined(&reasons);
     report.seconds = began.elapsed().as_secs_f64();
@@ -248,6 +261,7 @@ impl Attempt<'_> {
             ca_file: settings.options.ca_file.as_deref(),
             client_certificate: settings.options.client_certificate.as_deref(),
             client_key: settings.options.client_key.as_deref(),
+            proxy_command: &settings.options.proxy_command,
         };
         let mut source = source::connect(address, &access)?;
         let result = self.with(source.as_mut(), &mut trust, active, report);
@@ -274,12 +288,10 @@ impl Attempt<'_> {
                 )));
             }
             if offer.release == active.number {
-                let text = active.manifest_text();
-                let intact = text.as_ref().is_ok_and(|text| sha256(text) == offer.manifest.sha256);
-                if intact && !active.is_damaged() {
+                let known = active.summary().filter(|one| one.hash == offer.manifest.sha256);
+                if let Some(known) = known.filter(|_| !active.is_damaged()) {
                     report.outcome = Outcome::Current;
-                    // Counting lines is as good as parsing, and a check is made every 15 minutes.
-                    report.files_total = text.as_deref().map_or(0, count_files);
+                    report.files_total = known.files;
                     return Ok(());
                 }
                 return self.repair(source, &offer, active, report);
@@ -304,7 +316,7 @@ impl Attempt<'_> {
         let before = known.as_ref().map(|(_, manifest)| manifest.clone()).unwrap_or_default();
         // Built by an earlier sync that was cut off between the renames.
         if let Some(there) = self.store.release(offer.release) {
-            if there.manifest_text().is_ok_and(|text| sha256(&text) == offer.manifest.sha256) {
+            if there.summary().is_some_and(|one| one.hash == offer.manifest.sha256) {
                 self.store.activate(offer.release)?;
                 self.finished(offer, &before, &there.manifest()?, Transfer::None, report);
                 return self.store.retire(None);
@@ -352,18 +364,12 @@ impl Attempt<'_> {
         transfer: Transfer,
         report: &mut Report,
     ) {
-        let removed = before.files().iter().filter(|file| after.get(&file.path).is_none()).count();
         report.outcome = Outcome::Updated;
         report.release = Some(offer.release);
         report.transfer = transfer;
-        report.files_total = after.files().len() as u64;
-        report.files_changed = (after.differing(before).len() + removed) as u64;
+        report.files_total = after.len() as u64;
+        report.files_changed = after.changes(before).len() as u64;
     }
-}
-
-fn count_files(text: &[u8]) -> u64 {
-    let lines = text.iter().filter(|byte| **byte == b'\n').count() as u64;
-    lines.saturating_sub(2)
 }
 
 #[cfg(test)]

@@ -212,13 +212,13 @@ fn contents<S: Read + Write>(
                 let published =
                     library.published(ring, release)?.ok_or_else(|| missing(ring, release))?;
                 let read = library.manifest(ring, &published)?;
-                let own = hex::encode(sha256(read.text().as_bytes()));
+                let own = hex::encode(read.hash());
                 let (read, own) = manifest.insert((read, own));
                 (&*read, &*own)
             }
         };
         let sizes: HashMap<String, u64> =
-            manifest.files().iter().map(|file| (hex::encode(file.sha256), file.size)).collect();
+            manifest.files().map(|file| (hex::encode(file.sha256), file.size)).collect();
         for content in lacking.contents {
             let path = if content.sha256 == *own {
                 library.ring(ring)?.join("targets").join(format!("{own}.manifest"))

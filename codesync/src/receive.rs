@@ -348,7 +348,7 @@ impl Session {
         }
         let offer = trust.offer()?;
         let mut lacking = Vec::new();
-        for target in offer.full.values().chain(offer.patches.values()) {
+        for target in offer.bundles() {
             let there =
                 self.library.folder().join("rings").join(ring).join("targets").join(target.file());
             let is = |path: &Path| {

@@ -118,13 +118,17 @@ fn answer(
             file.seek(SeekFrom::Start(*offset))?;
             send(out, name, length, &mut file)?;
         }
-        Op::Objects { sha256 } => {
+        Op::Objects { sha256, offset } => {
             if sha256.len() > OBJECTS_MAX || !sha256.iter().all(|hash| name::is_sha256(hash)) {
                 return Err(Answer::Refuse("bad-request", "at most 500 SHA-256 in hex".into()));
             }
+            if *offset > 0 && sha256.len() != 1 {
+                return Err(Answer::Refuse("bad-request", "an offset is for one content".into()));
+            }
             for hash in sha256 {
                 let mut file = open(&object(library, hash), hash)?;
-                let length = file.metadata()?.len();
+                let length = file.metadata()?.len().saturating_sub(*offset);
+                file.seek(SeekFrom::Start(*offset))?;
                 send(out, hash, length, &mut file)?;
             }
         }

@@ -60,15 +60,7 @@ pub trait Source {
     ) -> Result<()>;
 
     /// Writes the content of `file` from byte `offset` on to `out`: never more than its signed size.
-    fn object(&mut self, file: &File, offset: u64, out: &mut dyn Write) -> Result<()> {
-        let mut skip = offset;
-        self.objects(&[file], &mut |_, piece| {
-            let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
-            skip -= skipped as u64;
-            out.write_all(&piece[skipped..])
-                .map_err(|error| Error::new(Kind::Io, format!("cannot store a download: {error}")))
-        })
-    }
+    fn object(&mut self, file: &File, offset: u64, out: &mut dyn Write) -> Result<()>;
 
     /// An rsync delta from what `signature` describes to the content of `file`; `None` when this
     /// source makes none.
@@ -112,6 +104,10 @@ pub struct Access<'a> {
     pub client_certificate: Option<&'a Path>,
     /// Its private key (PEM).
     pub client_key: Option<&'a Path>,
+    /// A program and its arguments, of which `%h` and `%p` are the host and port of an ssh source
+    /// and `%%` is `%`; its standard input and output are the connection. No shell is involved.
+    /// Empty: connect directly.
+    pub proxy_command: &'a [String],
 }
 
 impl Default for Access<'_> {
@@ -123,6 +119,7 @@ impl Default for Access<'_> {
             ca_file: None,
             client_certificate: None,
             client_key: None,
+            proxy_command: &[],
         }
     }
 }

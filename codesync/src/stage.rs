@@ -58,7 +58,8 @@ impl Stage {
         if spare.exists() {
             let old = Release { number: 0, tree: spare.join("tree"), meta: spare.join("meta") };
             match old.manifest() {
-                Ok(manifest) if !suspicious => {
+                // A crash may have come between taking the tree and removing the rest.
+                Ok(manifest) if !suspicious && old.tree.is_dir() => {
                     fs::rename(&old.tree, &tree).map_err(fail)?;
                     present = manifest;
                 }
@@ -91,55 +92,37 @@ impl Stage {
         mine.or_else(|| {
             let (release, manifest) = self.active.as_ref()?;
             let theirs = manifest.get(&file.path).filter(|theirs| theirs.sha256 == file.sha256)?;
-            crate::store::read_intact(&release.tree, theirs)
+            crate::store::read_intact(&release.tree, &theirs)
         })
+    }
+
+    /// A file of the active release whose content's hash begins with `short`, by name.
+    pub fn former(&self, short: u64) -> Option<PathBuf> {
+        let (release, manifest) = self.active.as_ref()?;
+        let mut files = manifest.files();
+        let file = files.find(|file| crate::large::short(&file.sha256) == short)?;
+        Some(release.tree.join(&file.path))
     }
 
     /// Changes the tree towards `target`: removes what it lacks, links what the active release
     /// has. What is still missing is then in [`Stage::needed`].
     pub fn retarget(&mut self, target: &Manifest) -> Result<()> {
         self.settle()?;
-        let mut kept: HashSet<&str> = HashSet::new();
-        let tree = self.tree.clone();
-        let mut emptied = Vec::new();
-        if self.present.files().is_empty() {
-            // A new folder: nothing to walk.
-        } else {
-            walk(&tree, "", &mut |path, kind| {
-                let wanted = target.get(path).filter(|file| self.present.get(path) == Some(*file));
-                match wanted {
-                    Some(file) if kind == Entry::File => {
-                        kept.insert(file.path.as_str());
-                        Ok(())
-                    }
-                    _ if kind == Entry::Folder => {
-                        emptied.push(path.to_owned());
-                        Ok(())
-                    }
-                    _ => {
-                        if let Some(folder) = tree.join(path).parent() {
-                            self.touched.insert(folder.to_owned());
-                        }
-                        remove(&tree.join(path))
-                    }
-                }
-            })?;
+        let changes = target.changes(&self.present);
+        let mut left = Vec::new();
+        for at in changes.iter().filter_map(|change| change.old) {
+            let path = self.tree.join(&*self.present.path(at));
+            remove(&path)?;
+            left.extend(path.parent().map(Path::to_owned));
         }
-        // Deepest first: a folder that nothing needs any more goes.
-        for folder in emptied.iter().rev() {
-            let path = tree.join(folder);
-            if fs::remove_dir(&path).is_ok() {
-                self.touched.remove(&path);
-                if let Some(parent) = path.parent() {
-                    self.touched.insert(parent.to_owned());
-                }
-            }
-        }
-        self.folders.clear();
-
-        self.needed.clear();
-        let todo: Vec<&File> =
-            target.files().iter().filter(|file| !kept.contains(file.path.as_str())).collect();
+        self.leave(left);
+        let mut todo: Vec<File> =
+            changes.iter().filter_map(|change| target.at(change.new?)).collect();
+        // What is the same in both, but did not come with the step before.
+        let waiting = std::mem::take(&mut self.needed).into_values().flatten();
+        todo.extend(waiting.filter(|file| target.get(&file.path).as_ref() == Some(file)));
+        todo.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        todo.dedup_by(|a, b| a.path == b.path);
         for file in &todo {
             self.make_parent(&file.path)?;
         }
@@ -151,42 +134,54 @@ impl Stage {
         Ok(())
     }
 
-    /// Links `files` from the active release, on all cores; returns those that it lacks.
-    fn link(&self, files: &[&File]) -> Result<Vec<File>> {
-        let Some((release, manifest)) = &self.active else {
-            return Ok(files.iter().map(|file| (*file).clone()).collect());
-        };
-        let mut elsewhere: HashMap<(Hash, bool), &File> = HashMap::new();
-        if files.iter().any(|file| manifest.get(&file.path) != Some(*file)) {
-            let all = manifest.files().iter();
-            elsewhere.extend(all.map(|file| ((file.sha256, file.executable), file)));
+    /// Removes those of `folders`, from which files were removed, that are empty now, and then
+    /// those above them.
+    fn leave(&mut self, mut folders: Vec<PathBuf>) {
+        self.folders.clear();
+        while let Some(folder) = folders.pop() {
+            if folder == self.tree || !folder.starts_with(&self.tree) {
+                self.touched.insert(self.tree.clone());
+                continue;
+            }
+            if fs::remove_dir(&folder).is_ok() {
+                self.touched.remove(&folder);
+                folders.extend(folder.parent().map(Path::to_owned));
+            } else if folder.is_dir() {
+                self.touched.insert(folder);
+            }
         }
+    }
+
+    /// Links `files` from the active release, on all cores; returns those that it lacks.
+    fn link(&self, files: &[File]) -> Result<Vec<File>> {
+        let Some((release, manifest)) = &self.active else { return Ok(files.to_vec()) };
+        let wanted: HashSet<Hash> = files.iter().map(|file| file.sha256).collect();
+        let places = manifest.having(&wanted);
         let one = |file: &File| -> Result<bool> {
-            let theirs = manifest.get(&file.path).filter(|theirs| *theirs == file);
-            let known = theirs.or_else(|| elsewhere.get(&(file.sha256, file.executable)).copied());
-            let Some(theirs) = known else {
-                // The same bytes under the other mode need a file of their own.
-                let Some(twin) = elsewhere.get(&(file.sha256, !file.executable)) else {
-                    return Ok(false);
-                };
-                let Some(content) = crate::store::read_intact(&release.tree, twin) else {
-                    return Ok(false);
-                };
-                return write(&self.tree.join(&file.path), &content, file.executable, true)
-                    .map(|()| true);
-            };
-            if self.suspicious && !is_intact(&release.tree, theirs) {
-                return Ok(false);
+            let first = places.get(&file.sha256).and_then(|at| manifest.at(*at));
+            let Some(mut theirs) = first else { return Ok(false) };
+            // Of several with this content, the one of this path most likely has the right mode.
+            if theirs.executable != file.executable {
+                let own = manifest.get(&file.path).filter(|own| own.sha256 == file.sha256);
+                theirs = own.unwrap_or(theirs);
             }
             let to = self.tree.join(&file.path);
+            let copy = || match crate::store::read_intact(&release.tree, &theirs) {
+                Some(content) => write(&to, &content, file.executable, true).map(|()| true),
+                None => Ok(false),
+            };
+            // The same bytes under the other mode need a file of their own.
+            if theirs.executable != file.executable {
+                return copy();
+            }
+            if self.suspicious && !is_intact(&release.tree, &theirs) {
+                return Ok(false);
+            }
             match fs::hard_link(release.tree.join(&theirs.path), &to) {
                 Ok(()) => Ok(true),
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
                 // Too many links to one inode: a copy does.
-                Err(_) => match crate::store::read_intact(&release.tree, theirs) {
-                    Some(content) => write(&to, &content, file.executable, true).map(|()| true),
-                    None => Ok(false),
-                },
+                Err(_) => copy(),
             }
         };
         let threads = if files.len() < 500 { 1 } else { cores() };
@@ -200,7 +195,7 @@ impl Stage {
                         let mut missing = Vec::new();
                         for file in part {
                             if !one(file)? {
-                                missing.push((*file).clone());
+                                missing.push(file.clone());
                             }
                         }
                         Ok::<_, Error>(missing)
@@ -271,8 +266,10 @@ impl Stage {
         }
         let meta = self.work.path().join("meta");
         disk::make_folder(&meta, 0o755)?;
-        disk::replace(&meta.join("manifest.json"), target.text().as_bytes(), 0o644)?;
-        Ok(Staged { number, tree: self.tree.clone(), meta, files: target.files.clone() })
+        let staged = Release { number, tree: self.tree.clone(), meta };
+        staged.write_manifest(target)?;
+        let Release { tree, meta, .. } = staged;
+        Ok(Staged { number, tree, meta, manifest: target.clone(), before: self.active.clone() })
     }
 
     /// What makes the tree survive a power cut; to be called on any thread.

@@ -13,10 +13,10 @@ use std::{
     time::Duration,
 };
 
-pub use crate::manifest::File;
+pub use crate::manifest::{File, Manifest};
 use crate::{
     Error, Kind, Result, disk,
-    manifest::{MANIFEST_MAX, Manifest, sha256},
+    manifest::{BUNDLED_MAX, Hash, MANIFEST_MAX, sha256},
 };
 
 /// Releases that stay on disk, the active one included.
@@ -35,7 +35,7 @@ pub struct Release {
     pub number: u64,
     /// Its tree (`ROOT/releases/N`).
     pub tree: PathBuf,
-    /// Its side files (`ROOT/meta/N`): `manifest.json`, `index`, `lock`, and `damaged` once a file
+    /// Its side files (`ROOT/meta/N`): `manifest.json`, `manifest.sum`, `index`, `lock`, and `damaged` once a file
     /// of the tree was found to differ from what was signed.
     pub meta: PathBuf,
 }
@@ -50,7 +50,19 @@ pub struct Staged {
     /// Where its side files are now (will be renamed to `ROOT/meta/N`).
     pub meta: PathBuf,
     /// Every file of the tree.
-    pub files: Vec<File>,
+    pub manifest: Manifest,
+    /// The active release that it replaces, and that release's files: what both have was prepared
+    /// then.
+    pub before: Option<(Release, Manifest)>,
+}
+
+/// What a release's manifest is, without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Summary {
+    /// SHA-256 of its text.
+    pub hash: Hash,
+    /// Files in it.
+    pub files: u64,
 }
 
 /// Keeps a release's tree from being removed or changed while a job runs from it.
@@ -105,6 +117,11 @@ impl Store {
     /// Where downloads that were cut off wait for their rest; see [`crate::fetch`].
     pub(crate) fn partial(&self) -> PathBuf {
         self.staging().join("partial")
+    }
+
+    /// What is remembered of sources that failed; see [`crate::pull`].
+    pub(crate) fn backoff(&self) -> PathBuf {
+        self.root.join("var/sources.json")
     }
 
     /// The active release, if there is one.
@@ -251,14 +268,44 @@ impl Store {
 }
 
 impl Release {
-    /// Every file that was signed as part of this release.
-    pub fn files(&self) -> Result<Vec<File>> {
-        Ok(self.manifest()?.files)
+    /// The manifest: every file that was signed as part of this release.
+    pub fn manifest(&self) -> Result<Manifest> {
+        let text = self.manifest_text()?;
+        // What was accepted once need not be compared with itself again.
+        match self.noted() {
+            Some(noted) if sha256(&text) == noted.hash => Manifest::read_back(&text),
+            _ => Manifest::parse(&text),
+        }
     }
 
-    /// The manifest.
-    pub fn manifest(&self) -> Result<Manifest> {
-        Manifest::parse(&self.manifest_text()?)
+    /// Writes the manifest, and beside it what [`Release::summary`] reads.
+    pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
+        let path = self.meta.join("manifest.json");
+        disk::replace(&path, manifest.text().as_bytes(), 0o644)?;
+        let Some(stamp) = stamp(&path) else { return Ok(()) };
+        let text = format!("{} {} {stamp}\n", hex::encode(manifest.hash()), manifest.len());
+        disk::replace(&self.meta.join("manifest.sum"), text.as_bytes(), 0o644)
+    }
+
+    /// What the manifest is; read from the manifest itself if it was touched since it was written.
+    pub(crate) fn summary(&self) -> Option<Summary> {
+        if let Some(noted) = self.noted() {
+            return Some(noted);
+        }
+        let manifest = Manifest::read_back(&self.manifest_text().ok()?).ok()?;
+        Some(Summary { hash: manifest.hash(), files: manifest.len() as u64 })
+    }
+
+    /// What was noted when the manifest was written, if nobody has touched it since.
+    fn noted(&self) -> Option<Summary> {
+        let text = disk::read_bounded(&self.meta.join("manifest.sum"), 1024).ok()??;
+        let text = String::from_utf8(text).ok()?;
+        let (hash, rest) = text.trim_end().split_once(' ')?;
+        let (files, noted) = rest.split_once(' ')?;
+        let mut sha256 = [0; 32];
+        hex::decode_to_slice(hash, &mut sha256).ok()?;
+        let same = stamp(&self.meta.join("manifest.json"))? == noted;
+        same.then_some(Summary { hash: sha256, files: files.parse().ok()? })
     }
 
     pub(crate) fn manifest_text(&self) -> Result<Vec<u8>> {
@@ -292,9 +339,8 @@ impl Release {
         let manifest = self.manifest()?;
         let mut wrong: Vec<String> = manifest
             .files()
-            .iter()
             .filter(|file| !is_intact(&self.tree, file))
-            .map(|file| file.path.clone())
+            .map(|file| file.path)
             .collect();
         crate::stage::walk(&self.tree, "", &mut |path, kind| {
             if kind != crate::stage::Entry::Folder && manifest.get(path).is_none() {
@@ -339,13 +385,24 @@ pub(crate) fn is_intact(tree: &Path, file: &File) -> bool {
     let mode = if file.executable { 0o755 } else { 0o644 };
     let plain = fs::symlink_metadata(&path)
         .is_ok_and(|m| m.is_file() && m.len() == file.size && m.mode() & 0o7777 == mode);
-    plain && read_intact(tree, file).is_some()
+    plain
+        && match file.size {
+            0..=BUNDLED_MAX => read_intact(tree, file).is_some(),
+            _ => disk::digest(&path).is_ok_and(|there| there == Some((file.sha256, file.size))),
+        }
 }
 
 /// The content of `file` in `tree`, if it is the signed one.
 pub(crate) fn read_intact(tree: &Path, file: &File) -> Option<Vec<u8>> {
     let bytes = disk::read_bounded(&tree.join(&file.path), file.size).ok()??;
     (bytes.len() as u64 == file.size && sha256(&bytes) == file.sha256).then_some(bytes)
+}
+
+/// What changes when somebody writes the file at `path`, or puts another in its place.
+fn stamp(path: &Path) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let file = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
+    Some(format!("{} {} {}.{}", file.len(), file.ino(), file.ctime(), file.ctime_nsec()))
 }
 
 fn list(folder: &Path) -> Result<Vec<String>> {

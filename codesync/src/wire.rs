@@ -106,6 +106,9 @@ pub enum Op {
     Objects {
         /// Lower-case hex.
         sha256: Vec<String>,
+        /// First byte wanted; other than 0 only where one content is asked for.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        offset: u64,
     },
     /// The difference between what a signature describes and a content.
     Delta {
@@ -114,6 +117,10 @@ pub enum Op {
         /// Bytes of the signature that follows.
         length: u64,
     },
+}
+
+fn is_zero(offset: &u64) -> bool {
+    *offset == 0
 }
 
 /// Announces a file.

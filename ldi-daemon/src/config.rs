@@ -9,6 +9,10 @@ use crate::{
     parse::{self, Span, Wrong},
 };
 
+mod sync;
+
+pub use sync::{Sync, wrong_source};
+
 /// The file that is read when nothing else is said.
 pub const DEFAULT_FILE: &str = "/etc/ldi/ldi.toml";
 
@@ -33,29 +37,6 @@ pub struct Config {
     /// The file that this was read from; not a key.
     #[serde(skip)]
     pub file: PathBuf,
-}
-
-/// `[sync]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Sync {
-    /// Sources in the order to try them.
-    #[serde(deserialize_with = "one_or_more")]
-    pub source: Vec<String>,
-    /// The ring to follow.
-    pub ring: String,
-    /// Private SSH key.
-    pub identity: Option<PathBuf>,
-    /// Pinned host keys.
-    pub known_hosts: Option<PathBuf>,
-    /// The pinned first root.json.
-    pub trusted_root: PathBuf,
-    /// Limit for connecting, and for any silence after that.
-    pub connect_timeout: Span,
-    /// How long to wait for another sync to end.
-    pub lock_wait: Span,
-    /// When set: nothing runs once the last good sync is older than this.
-    pub max_stale: Option<Span>,
 }
 
 /// `[run]`
@@ -124,21 +105,6 @@ impl Default for Config {
     }
 }
 
-impl Default for Sync {
-    fn default() -> Self {
-        Self {
-            source: Vec::new(),
-            ring: "stable".to_owned(),
-            identity: None,
-            known_hosts: None,
-            trusted_root: "/etc/ldi/root.json".into(),
-            connect_timeout: Span::seconds(20),
-            lock_wait: Span::seconds(60),
-            max_stale: None,
-        }
-    }
-}
-
 impl Default for Run {
     fn default() -> Self {
         Self {
@@ -203,22 +169,7 @@ impl Config {
                 .then(|| (key, format!("{} must be an absolute path", path.display())))
         };
         absolute("root", &self.root)
-            .or_else(|| absolute("trusted_root", &self.sync.trusted_root))
-            .or_else(|| self.sync.identity.as_deref().and_then(|p| absolute("identity", p)))
-            .or_else(|| self.sync.known_hosts.as_deref().and_then(|p| absolute("known_hosts", p)))
-            .or_else(|| {
-                let wrong = self.sync.source.iter().find_map(|s| wrong_source(s))?;
-                Some(("source", wrong))
-            })
-            .or_else(|| {
-                let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-                let ring = &self.sync.ring;
-                (ring.is_empty()
-                    || ring.len() > 64
-                    || ring.starts_with('.')
-                    || !ring.chars().all(ok))
-                .then(|| ("ring", format!("{ring:?} is not the name of a ring")))
-            })
+            .or_else(|| self.sync.wrong_value())
             .or_else(|| {
                 (self.run.parallel == 0).then(|| ("parallel", "must be at least 1".to_owned()))
             })
@@ -239,17 +190,7 @@ impl Config {
 
     /// The settings of a sync.
     pub fn sync_settings(&self) -> codesync::pull::Settings {
-        codesync::pull::Settings {
-            root: self.root.clone(),
-            sources: self.sync.source.clone(),
-            ring: self.sync.ring.clone(),
-            trusted_root: self.sync.trusted_root.clone(),
-            identity: self.sync.identity.clone(),
-            known_hosts: self.sync.known_hosts.clone(),
-            connect_timeout: self.sync.connect_timeout.0,
-            lock_wait: self.sync.lock_wait.0,
-            options: codesync::pull::Options::default(),
-        }
+        self.sync.settings(&self.root)
     }
 
     /// This machine's tags: those of the file, and the names of the files in `ROOT/tags`.
@@ -272,11 +213,16 @@ impl Config {
             "root = {root:?}\n\
              tags = []                    # jobs with `tags` run only where one of them is set\n\n\
              [sync]\n\
-             source = []                  # \"ssh://user@host[:port]/path\" or \"file:///path\", tried in order\n\
+             source = []                  # \"ssh://user@host[:port]/path\", \"https://host/path\", \"file:///path\", in order\n\
              ring = {ring:?}\n\
              # identity = \"/etc/ldi/id_ed25519\"     # for ssh://; <identity>-cert.pub beside it is used\n\
              # known_hosts = \"/etc/ldi/known_hosts\" # for ssh://\n\
              trusted_root = {trusted_root:?}\n\
+             # ca_file = \"/etc/ldi/ca.pem\"         # for https://, beside the system's authorities\n\
+             # client_certificate = \"/etc/ldi/machine.pem\" # for https:// servers that ask for one\n\
+             # client_key = \"/etc/ldi/machine.key\"  # its key, mode 0600\n\
+             proxy_command = []           # for ssh://, like [\"/usr/bin/nc\", \"%h\", \"%p\"]; no shell\n\
+             # max_rate = \"2M\"            # bytes of content a second: 500K, 2M; unset: no limit\n\
              connect_timeout = \"{connect}\"\n\
              lock_wait = \"{lock_wait}\"            # how long to wait for another sync\n\
              # max_stale = \"30d\"          # unset: the last good release runs for ever\n\n\
@@ -318,49 +264,6 @@ impl Config {
     }
 }
 
-/// Why `source` cannot be one.
-pub fn wrong_source(source: &str) -> Option<String> {
-    let wrong = |why: &str| {
-        Some(format!(
-            "{source:?} {why}; write ssh://user@host[:port]/path, https://host/path or file:///path"
-        ))
-    };
-    let Some((scheme, rest)) = source.split_once("://") else {
-        return wrong("is not a source");
-    };
-    match scheme {
-        "file" if rest.starts_with('/') && rest.len() > 1 => None,
-        "file" => wrong("has no absolute path"),
-        "https" if !rest.starts_with('/') && !rest.is_empty() => None,
-        "ssh" => {
-            let Some((host, path)) = rest.split_once('/') else {
-                return wrong("has no path");
-            };
-            let Some((user, host)) = host.split_once('@') else {
-                return wrong("has no user");
-            };
-            if user.is_empty() || host.is_empty() || path.is_empty() {
-                return wrong("lacks a user, a host or a path");
-            }
-            None
-        }
-        _ => wrong("has an unknown scheme"),
-    }
-}
-
-fn one_or_more<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected a source or a list of sources")]
-    enum OneOrMore {
-        One(String),
-        More(Vec<String>),
-    }
-    Ok(match OneOrMore::deserialize(d)? {
-        OneOrMore::One(one) => vec![one],
-        OneOrMore::More(more) => more,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,6 +291,11 @@ mod tests {
             ("[sync]\nsource = [\"http://x/y\"]", 2, "source"),
             ("[sync]\nsource = \"ssh://host/path\"", 2, "source"),
             ("[sync]\nring = \"../x\"", 2, "ring"),
+            ("[sync]\nmax_rate = \"fast\"", 2, "max_rate"),
+            ("[sync]\nmax_rate = \"1K\"", 2, "max_rate"),
+            ("[sync]\nca_file = \"ca.pem\"", 2, "ca_file"),
+            ("[sync]\nclient_key = \"/k\"", 2, "client_key"),
+            ("[sync]\nproxy_command = [\"nc\"]", 2, "proxy_command"),
             ("[run]\nparallel = 0", 2, "parallel"),
             ("[run]\ntimeout = \"soon\"", 2, "timeout"),
         ] {

@@ -213,7 +213,7 @@ impl Daemon {
     fn read_tiers(&mut self) {
         let read = || -> Result<(u64, Tiers)> {
             let release = release::active(&self.world.config.root)?;
-            let found = jobs::catalogue(&release.tree, &release.files()?, Some(""))?;
+            let found = jobs::catalogue(&release.tree, &release.manifest()?, Some(""))?;
             Ok((release.number, found.tiers))
         };
         match read() {

@@ -35,7 +35,7 @@ use crate::{
 /// The active release and its catalogue.
 pub fn catalogue(config: &Config, only: Option<&str>) -> Result<(Release, Catalogue)> {
     let release = release::active(&config.root)?;
-    let found = jobs::catalogue(&release.tree, &release.files()?, only)?;
+    let found = jobs::catalogue(&release.tree, &release.manifest()?, only)?;
     Ok((release, found))
 }
 

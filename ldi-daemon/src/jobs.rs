@@ -5,12 +5,13 @@
 //! a word of them is believed: a header can change the account that a job runs as.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     io::Read,
     path::Path,
 };
 
-use codesync::store::File;
+use codesync::store::{File, Manifest};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -51,13 +52,54 @@ pub struct Catalogue {
     pub notes: Vec<String>,
 }
 
+/// What the header comments of a release say, by path: kept beside it, so that the next release
+/// need only read the scripts that changed. Scripts without such a comment are not in it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Headers {
+    /// The version of `ldi` that read them.
+    version: String,
+    /// Line numbers, and the words after `ldi:`.
+    said: BTreeMap<String, Vec<(usize, String)>>,
+}
+
+impl Headers {
+    /// Headers as this version reads them.
+    fn current() -> Self {
+        Self { version: env!("CARGO_PKG_VERSION").to_owned(), said: BTreeMap::new() }
+    }
+
+    /// Whether this version would read them as they stand here.
+    pub fn is_current(&self) -> bool {
+        self.version == env!("CARGO_PKG_VERSION")
+    }
+}
+
+/// What is known about scripts without reading them.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The headers of an earlier release.
+    pub headers: &'a Headers,
+    /// The paths that are not what they were in it.
+    pub changed: &'a HashSet<String>,
+}
+
 /// Reads the catalogue of the tree at `tree`, which holds the signed `files`; jobs of the other
 /// tiers are left out when `only` names one.
-pub fn catalogue(tree: &Path, files: &[File], only: Option<&str>) -> Result<Catalogue> {
-    let tiers = match find(files, tiers::PATH) {
+pub fn catalogue(tree: &Path, files: &Manifest, only: Option<&str>) -> Result<Catalogue> {
+    Ok(catalogue_knowing(tree, files, only, None)?.0)
+}
+
+/// As [`catalogue`], without reading the scripts that are `known`; also what the headers say.
+pub fn catalogue_knowing(
+    tree: &Path,
+    files: &Manifest,
+    only: Option<&str>,
+    known: Option<Known<'_>>,
+) -> Result<(Catalogue, Headers)> {
+    let tiers = match files.get(tiers::PATH) {
         None => Tiers::built_in(),
         Some(file) => {
-            let bytes = verified(tree, file, 4 << 20)
+            let bytes = verified(tree, &file, 4 << 20)
                 .map_err(|damage| Failure::new(code::REFUSED, damage))?;
             let text = String::from_utf8(bytes)
                 .map_err(|_| Failure::config(format!("{}: is not UTF-8 text", tiers::PATH)))?;
@@ -79,12 +121,10 @@ pub fn catalogue(tree: &Path, files: &[File], only: Option<&str>) -> Result<Cata
             _ => None,
         })
         .collect();
-    for file in files {
-        let Some((tier, name)) =
-            file.path.strip_prefix("scripts/").and_then(|rest| rest.split_once('/'))
-        else {
-            continue;
-        };
+    let from = files.search("scripts/").unwrap_or_else(|at| at);
+    for file in (from..files.len()).map_while(|at| files.at(at)) {
+        let Some(rest) = file.path.strip_prefix("scripts/") else { break };
+        let Some((tier, name)) = rest.split_once('/') else { continue };
         if !tiers.tiers.contains_key(tier) || !wanted(tier) || name.contains('/') {
             continue;
         }
@@ -98,17 +138,20 @@ pub fn catalogue(tree: &Path, files: &[File], only: Option<&str>) -> Result<Cata
             notes.push(format!("{} is not executable and was left out", file.path));
             continue;
         }
+        let tier = tier.to_owned();
         scripts.push((file, tier));
     }
-    jobs.extend(found_all(&scripts, tree)?);
-    Ok(Catalogue { jobs: ordered(jobs)?, tiers, notes })
+    let mut headers = Headers::current();
+    for (job, said) in found_all(&scripts, tree, known)? {
+        if let (false, What::Script(path)) = (said.is_empty(), &job.what) {
+            headers.said.insert(path.clone(), said);
+        }
+        jobs.push(job);
+    }
+    Ok((Catalogue { jobs: ordered(jobs)?, tiers, notes }, headers))
 }
 
-fn find<'a>(files: &'a [File], path: &str) -> Option<&'a File> {
-    files.iter().find(|f| f.path == path)
-}
-
-fn configured(job: &tiers::Job, tree: &Path, files: &[File]) -> Result<Job> {
+fn configured(job: &tiers::Job, tree: &Path, files: &Manifest) -> Result<Job> {
     let at = |key: &str, what: String| {
         Failure::config(
             Wrong { file: tiers::PATH.into(), line: job.line, key: Some(key.into()), what }
@@ -118,10 +161,10 @@ fn configured(job: &tiers::Job, tree: &Path, files: &[File]) -> Result<Job> {
     let mut damaged = None;
     let content = match &job.what {
         What::Script(path) => {
-            let Some(file) = find(files, path) else {
+            let Some(file) = files.get(path) else {
                 return Err(at("script", format!("{path} is not in this release")));
             };
-            damaged = header(tree, file).err().map(|damage| (damage, path.clone()));
+            damaged = header(tree, &file).err().map(|damage| (damage, path.clone()));
             hex::encode(file.sha256)
         }
         What::Function(name) => format!("function {name}"),
@@ -137,10 +180,17 @@ fn configured(job: &tiers::Job, tree: &Path, files: &[File]) -> Result<Job> {
     })
 }
 
+/// A job and what its header says.
+type Found = (Job, Vec<(usize, String)>);
+
 /// The jobs of `scripts`, read on all cores where there are many.
-fn found_all(scripts: &[(&File, &str)], tree: &Path) -> Result<Vec<Job>> {
-    let some = |part: &[(&File, &str)]| {
-        part.iter().map(|(file, tier)| found(file, tier, tree)).collect::<Result<Vec<Job>>>()
+fn found_all(
+    scripts: &[(File, String)],
+    tree: &Path,
+    known: Option<Known<'_>>,
+) -> Result<Vec<Found>> {
+    let some = |part: &[(File, String)]| {
+        part.iter().map(|(file, tier)| found(file, tier, tree, known)).collect::<Result<Vec<_>>>()
     };
     if scripts.len() < 200 {
         return some(scripts);
@@ -162,7 +212,7 @@ fn found_all(scripts: &[(&File, &str)], tree: &Path) -> Result<Vec<Job>> {
     })
 }
 
-fn found(file: &File, tier: &str, tree: &Path) -> Result<Job> {
+fn found(file: &File, tier: &str, tree: &Path, known: Option<Known<'_>>) -> Result<Found> {
     let name = file.path.strip_prefix("scripts/").unwrap_or(&file.path);
     if !tiers::good_name(name) {
         let what = format!(
@@ -171,22 +221,24 @@ fn found(file: &File, tier: &str, tree: &Path) -> Result<Job> {
         );
         return Err(Failure::config(what));
     }
-    let (keys, damaged) = match header(tree, file) {
-        Ok(head) => {
-            let keys =
-                keys_of_header(&file.path, &head).map_err(|w| Failure::config(w.to_string()))?;
-            (keys, None)
-        }
-        Err(damage) => (Keys::default(), Some((damage, file.path.clone()))),
+    let said = match known.filter(|known| !known.changed.contains(&file.path)) {
+        Some(known) => Ok(known.headers.said.get(&file.path).cloned().unwrap_or_default()),
+        None => header(tree, file).map(|head| words_of_header(&head)),
     };
-    Ok(Job {
+    let (said, damaged) = match said {
+        Ok(said) => (said, None),
+        Err(damage) => (Vec::new(), Some((damage, file.path.clone()))),
+    };
+    let keys = keys_of_header(&file.path, &said).map_err(|w| Failure::config(w.to_string()))?;
+    let job = Job {
         name: name.to_owned(),
         tier: tier.to_owned(),
         what: What::Script(file.path.clone()),
         content: format!("{} {:?}", hex::encode(file.sha256), keys.args),
         keys,
         damaged,
-    })
+    };
+    Ok((job, said))
 }
 
 /// The first bytes of a file whose whole content was compared with its signed hash.
@@ -226,11 +278,11 @@ fn verified(tree: &Path, file: &File, keep: usize) -> Result<Vec<u8>, String> {
     Ok(kept)
 }
 
-/// The keys in lines such as `# ldi: timeout=5m wait_for=corp,internet run_once`.
-fn keys_of_header(path: &str, head: &[u8]) -> Result<Keys, Wrong> {
-    let mut keys = Keys::default();
+/// The words of lines such as `# ldi: timeout=5m wait_for=corp,internet run_once`, by line number.
+fn words_of_header(head: &[u8]) -> Vec<(usize, String)> {
+    let mut said = Vec::new();
     if head.contains(&0) {
-        return Ok(keys);
+        return said;
     }
     for (at, line) in head.split(|byte| *byte == b'\n').take(HEADER_LINES).enumerate() {
         let line = String::from_utf8_lossy(line);
@@ -239,12 +291,22 @@ fn keys_of_header(path: &str, head: &[u8]) -> Result<Keys, Wrong> {
         if comment.len() == trimmed.len() {
             continue;
         }
-        let Some(words) = comment.trim_start().strip_prefix("ldi:") else { continue };
+        if let Some(words) = comment.trim_start().strip_prefix("ldi:") {
+            said.push((at + 1, words.to_owned()));
+        }
+    }
+    said
+}
+
+/// The keys in what a header says.
+fn keys_of_header(path: &str, said: &[(usize, String)]) -> Result<Keys, Wrong> {
+    let mut keys = Keys::default();
+    for (line, words) in said {
         for word in words.split_ascii_whitespace() {
             let (key, value) = word.split_once('=').unwrap_or((word, "true"));
             set(&mut keys, key, value).map_err(|what| Wrong {
                 file: path.to_owned(),
-                line: at + 1,
+                line: *line,
                 key: Some(key.to_owned()),
                 what,
             })?;

@@ -27,7 +27,9 @@ impl Tree {
     }
 
     fn read(&self) -> Result<Catalogue> {
-        catalogue(self.dir.path(), &self.files, None)
+        let mut files = self.files.clone();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        catalogue(self.dir.path(), &Manifest::new(files).unwrap(), None)
     }
 
     fn names(&self) -> Vec<String> {

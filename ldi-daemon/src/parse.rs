@@ -171,6 +171,47 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// Bytes a second as people write them: `500K`, `2M`, `1G`, or the number alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rate(pub u64);
+
+const UNITS: [(char, u64); 3] = [('G', 1 << 30), ('M', 1 << 20), ('K', 1 << 10)];
+
+impl std::str::FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a rate; write for example 500K or 2M");
+        let trimmed = text.trim();
+        let unit = UNITS.iter().find(|(letter, _)| trimmed.ends_with(*letter));
+        let (number, unit) = match unit {
+            Some((letter, unit)) => (trimmed.trim_end_matches(*letter), *unit),
+            None => (trimmed, 1),
+        };
+        // `parse` would take a sign.
+        if !number.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(wrong());
+        }
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        number.checked_mul(unit).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match UNITS.iter().find(|(_, unit)| self.0 >= *unit && self.0.is_multiple_of(*unit)) {
+            Some((letter, unit)) => write!(f, "{}{letter}", self.0 / unit),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,6 +252,22 @@ mod tests {
         }
         for text in ["", "5", "m", "-1s", "1.5h", "99999999999999999999s", "20000d"] {
             assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        for (text, bytes) in
+            [("500K", 512_000), ("2M", 2 << 20), ("1G", 1 << 30), ("20000", 20_000)]
+        {
+            let rate: Rate = text.parse().unwrap();
+            assert_eq!(rate, Rate(bytes));
+            assert_eq!(rate.to_string(), text);
+        }
+        for text in
+            ["", "K", "2MK", "-1K", "+1K", "1.5M", "2 M", "99999999999999999999", "9999999999999G"]
+        {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
         }
     }
 }

@@ -1,15 +1,21 @@
 //! The active release: bringing it up to date, preparing it before it is used, opening it.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use chrono::Utc;
 use codesync::{
     pull::{self, Outcome, Report},
-    store::{File, Release, Staged, Store},
+    store::{Manifest, Release, Staged, Store},
 };
 use loader::Namespace;
 
-use crate::{Failure, Result, config::Config, error::code, jobs, journal::Journal};
+use crate::{Failure, Result, config::Config, error::code, jobs, journal::Journal, parse};
+
+/// The loader's index, beside a release.
+const INDEX: &str = "index";
+/// What the headers of its scripts say, beside a release.
+const HEADERS: &str = "headers.json";
+const HEADERS_MAX: u64 = 64 << 20;
 
 /// The note under which the last sync is remembered.
 pub const LAST_SYNC: &str = "last_sync";
@@ -29,25 +35,54 @@ pub fn sync(config: &Config, progress: &dyn Fn(u64, u64)) -> Result<Report> {
 
 /// Makes a release ready before it becomes active: its jobs are read, its modules are indexed.
 /// What cannot be read here must not become active.
+///
+/// The release that is active was made ready in the same way: what both have need not be read
+/// again.
 pub fn prepare(staged: &Staged) -> Result<(), String> {
-    let found = jobs::catalogue(&staged.tree, &staged.files, None).map_err(|e| e.to_string())?;
+    let before = staged.before.as_ref().and_then(|(release, manifest)| {
+        let headers = headers(&release.meta)?;
+        let mut changed = HashSet::new();
+        for change in staged.manifest.changes(manifest) {
+            changed.extend(change.old.map(|at| manifest.path(at).into_owned()));
+            changed.extend(change.new.map(|at| staged.manifest.path(at).into_owned()));
+        }
+        Some((headers, changed))
+    });
+    let known = before.as_ref().map(|(headers, changed)| jobs::Known { headers, changed });
+    let (found, headers) = jobs::catalogue_knowing(&staged.tree, &staged.manifest, None, known)
+        .map_err(|e| e.to_string())?;
     if let Some((sentence, _)) = found.jobs.into_iter().find_map(|job| job.damaged) {
         return Err(sentence);
     }
-    index(&staged.tree, &staged.files, &staged.meta.join("index")).map_err(|e| e.to_string())
+    let former = staged.before.as_ref().map(|(release, _)| release.meta.join(INDEX));
+    index(&staged.tree, &staged.manifest, former.as_deref(), &staged.meta.join(INDEX))
+        .map_err(|e| e.to_string())?;
+    // Nobody misses it: the next release is read whole then.
+    if let Ok(text) = serde_json::to_vec(&headers) {
+        let _ = std::fs::write(staged.meta.join(HEADERS), text);
+    }
+    Ok(())
 }
 
-fn index(tree: &Path, files: &[File], out: &Path) -> Result<(), loader::Error> {
-    let files: Vec<loader::File> = files
-        .iter()
-        .map(|file| loader::File {
-            path: file.path.clone(),
-            sha256: file.sha256,
-            size: file.size,
-            executable: file.executable,
-        })
-        .collect();
-    loader::build_index(tree, &files, out)
+/// What was kept beside a release about its scripts' headers, if this version wrote it.
+fn headers(meta: &Path) -> Option<jobs::Headers> {
+    let text = parse::read_bounded(&meta.join(HEADERS), HEADERS_MAX).ok()?;
+    serde_json::from_slice(&text).ok().filter(jobs::Headers::is_current)
+}
+
+fn index(
+    tree: &Path,
+    manifest: &Manifest,
+    former: Option<&Path>,
+    out: &Path,
+) -> Result<(), loader::Error> {
+    let files = manifest.files().map(|file| loader::File {
+        path: file.path,
+        sha256: file.sha256,
+        size: file.size,
+        executable: file.executable,
+    });
+    loader::build_index(tree, files.collect(), former, out)
 }
 
 /// Remembers a sync for `ldi status`.
@@ -97,14 +132,14 @@ pub fn active(root: &Path) -> Result<Release> {
 
 /// The modules of a release.
 pub fn namespace(release: &Release) -> Result<Namespace> {
-    Ok(Namespace::release(&release.tree, &release.meta.join("index"))?)
+    Ok(Namespace::release(&release.tree, &release.meta.join(INDEX))?)
 }
 
 /// The modules of a release; an index that is lost or damaged is written anew.
-pub fn namespace_repaired(release: &Release, files: &[File]) -> Result<Namespace> {
+pub fn namespace_repaired(release: &Release, files: &Manifest) -> Result<Namespace> {
     namespace(release).or_else(|failure| {
         tracing::warn!(release = release.number, "{failure}; the index is written anew");
-        index(&release.tree, files, &release.meta.join("index"))?;
+        index(&release.tree, files, None, &release.meta.join(INDEX))?;
         namespace(release)
     })
 }

@@ -115,7 +115,7 @@ async fn story(
         Err(missing) => return Err(without_release(missing, synced)),
     };
     let hold = release.hold()?;
-    let files = release.files()?;
+    let files = release.manifest()?;
     let catalogue = match jobs::catalogue(&release.tree, &files, Some(&order.tier)) {
         Ok(catalogue) => catalogue,
         Err(failure) => {
@@ -232,7 +232,7 @@ fn too_stale(world: &World) -> Result<()> {
 
 fn dry_run(world: &World, order: &Order, begun: Instant) -> Result<TierReport> {
     let release = release::active(&world.config.root)?;
-    let catalogue = jobs::catalogue(&release.tree, &release.files()?, Some(&order.tier))?;
+    let catalogue = jobs::catalogue(&release.tree, &release.manifest()?, Some(&order.tier))?;
     known_tier(&catalogue.tiers, &order.tier, release.number)?;
     let tags = world.config.all_tags();
     let here = Here { machine: &world.machine, tags: &tags };

@@ -40,8 +40,9 @@ fn main() -> Result<()> {
     let index = folder.path().join("index");
     let mut built = Vec::new();
     for _ in 0..5 {
+        let files = files.clone();
         let start = Instant::now();
-        build_index(&tree, &files, &index)?;
+        build_index(&tree, files, None, &index)?;
         built.push(start.elapsed());
     }
     let mut rows = measure(&tree, &index)?;

@@ -89,8 +89,22 @@ pub enum Error {
 
 /// Indexes a tree for [`Namespace::release`]: writes `out` atomically (0644). Modules that do not
 /// have the hashes of `files` are [`Error::Tampered`].
-pub fn build_index(tree: &Path, files: &[File], out: &Path) -> Result<(), Error> {
-    let data = index_bytes(tree, files.to_vec(), true)?;
+///
+/// `former` is the index of an earlier tree. If the modules are those of that tree, by name and by
+/// hash, what it says about them is taken over and no module is read.
+pub fn build_index(
+    tree: &Path,
+    mut files: Vec<File>,
+    former: Option<&Path>,
+    out: &Path,
+) -> Result<(), Error> {
+    files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
+    // What cannot be read is written anew.
+    let former = former.and_then(|path| index::Index::open(path).ok());
+    let data = match former.and_then(|former| index::renew(&former, &files)) {
+        Some(data) => data,
+        None => index_bytes(tree, files, true)?,
+    };
     let io = |source| Error::Io { what: "write the loader's index", path: out.into(), source };
     let folder = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".index-").tempfile_in(folder).map_err(io)?;

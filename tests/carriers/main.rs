@@ -3,5 +3,6 @@
 
 mod conformance;
 mod nginx;
+mod proxy;
 mod stock;
 mod web;

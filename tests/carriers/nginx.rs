@@ -15,7 +15,7 @@ fn documented() -> Result<String> {
 }
 
 /// An authority, a server's certificate for localhost, and a machine's.
-fn certificates(sandbox: &Sandbox) -> Result<()> {
+pub(crate) fn certificates(sandbox: &Sandbox) -> Result<()> {
     let openssl = program("openssl")?;
     let path = |name: &str| sandbox.path(name).to_string_lossy().into_owned();
     let new_key = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
@@ -39,7 +39,7 @@ fn certificates(sandbox: &Sandbox) -> Result<()> {
 }
 
 /// nginx over the copy, on loopback, with the documented settings.
-fn serve(sandbox: &Sandbox) -> Result<Web> {
+pub(crate) fn serve(sandbox: &Sandbox) -> Result<Web> {
     let port = web::port()?;
     let path = |name: &str| sandbox.path(name).to_string_lossy().into_owned();
     let machines = format!("ssl_client_certificate {};\nssl_verify_client on;\n", path("ca.pem"));

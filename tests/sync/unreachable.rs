@@ -69,3 +69,33 @@ fn a_key_that_the_server_does_not_know() -> Result<()> {
     ensure!(setting.active()? == 1);
     Ok(())
 }
+
+#[test]
+fn a_source_that_failed_waits_while_another_answers() -> Result<()> {
+    let Some(setting) = Setting::published(Way::File, 10)? else { return Ok(()) };
+    let sandbox = &setting.sandbox;
+    let gone = sandbox.path("gone");
+    let urls = [format!("file://{}", gone.display()), sandbox.file_url()];
+    sandbox.configure(&[&urls[0], &urls[1]], None)?;
+    let reason = || -> Result<String> {
+        let report = sandbox.synced()?;
+        ensure!(report["source"] == urls[1].as_str(), "{report}");
+        Ok(report["reason"].as_str().unwrap_or_default().to_owned())
+    };
+    let words = reason()?;
+    ensure!(words.contains("no library") && !words.contains("passed over"), "{words}");
+    // It is there again, but its time has not come.
+    std::os::unix::fs::symlink(sandbox.library(), &gone)?;
+    let words = reason()?;
+    ensure!(words.contains("passed over for another 1 min"), "{words}");
+    // Nobody else answers: it is tried all the same, and is the first again from then on.
+    let elsewhere = sandbox.path("elsewhere");
+    fs::rename(sandbox.library(), &elsewhere)?;
+    fs::remove_file(&gone)?;
+    std::os::unix::fs::symlink(&elsewhere, &gone)?;
+    for _ in 0..2 {
+        let report = sandbox.synced()?;
+        ensure!(report["source"] == urls[0].as_str(), "{report}");
+    }
+    Ok(())
+}

@@ -26,7 +26,7 @@ pub(super) fn prune(folder: &Path) -> Result<usize> {
                 targets.insert(format!("{hash}.{name}"));
             }
             let manifest = library.manifest(&ring, &published)?;
-            objects.extend(manifest.files().iter().map(|file| hex::encode(file.sha256)));
+            objects.extend(manifest.files().map(|file| hex::encode(file.sha256)));
         }
         // Teams sign for their own targets; what they name is not told by the number of a release.
         let folder = library.ring(&ring)?;

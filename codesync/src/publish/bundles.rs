@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Newest, PATCHES, Progress, Step};
+use super::{Newest, PATCHES, Progress, Step, large};
 use crate::{
     Error, Kind, Result, bundle,
     disk::Unsynced,
@@ -62,7 +62,6 @@ pub(super) fn store_targets(
     let stored = shelf.put("manifest", |out| {
         out.write_all(text.as_bytes()).map_err(|error| Error::io("write", &shelf.folder, &error))
     })?;
-    drop(text);
     targets.insert("manifest".into(), stored.target());
 
     // A patch from the release that has the full bundle keeps that bundle in use, however old it
@@ -103,6 +102,7 @@ pub(super) fn store_targets(
             targets.insert(name, full.target());
         }
     }
+    targets.append(&mut large::patches(library, ring, manifest, &basis, former)?);
     Ok((targets, bytes))
 }
 
@@ -156,7 +156,7 @@ impl Shelf<'_> {
                 let name = format!("{number}-{}.patch.zst", self.release);
                 let old = match &newest.published {
                     Some(former) if former.release == number => None,
-                    _ => Some(super::former::manifest(self.library, ring, published)?),
+                    _ => Some(self.library.manifest(ring, published)?),
                 };
                 let old = old.as_ref().unwrap_or(&newest.manifest);
                 done.push((number, self.bundle(&name, (number, old))?));

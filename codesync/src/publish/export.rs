@@ -6,14 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Newest;
 use crate::{
     Error, Result, disk,
     library::Library,
-    manifest::{File, Manifest, sha256},
+    manifest::{File, Manifest},
 };
 
-/// Makes `export/RING` equal to `manifest`, whose hash is `hash`, touching only what differs.
+/// Makes `export/RING` equal to `manifest`, touching only what differs.
 ///
 /// `export/.RING` names the manifest that the tree equals. Where that is the one of `former`, only
 /// what differs from it is looked at; otherwise, or without it, every file is.
@@ -22,32 +21,30 @@ use crate::{
 pub(crate) fn update(
     library: &Library,
     ring: &str,
-    (hash, manifest): (&str, &Manifest),
-    former: Option<&Newest>,
+    manifest: &Manifest,
+    former: Option<&Manifest>,
 ) -> Result<()> {
     let tree = library.folder().join("export").join(ring);
     disk::make_folder(&tree, 0o755)?;
     let mark = mark(library, ring);
     let stands = disk::read_bounded(&mark, 64).ok().flatten().unwrap_or_default();
-    let former = former
-        .filter(|former| former.hash().is_some_and(|hash| hash.as_bytes() == stands))
-        .map(|former| &former.manifest);
+    let former = former.filter(|former| hex::encode(former.hash()).as_bytes() == stands);
     // Gone while the tree is neither: a crash from here on leads to a full comparison.
     crate::store::remove(&mark)?;
-    let todo = match former {
+    let empty = Manifest::default();
+    let changes = manifest.changes(former.unwrap_or(&empty));
+    match former {
+        // First what goes: a file can make room for a folder of its name.
         Some(old) => {
-            for file in old.only(manifest) {
-                remove(&tree, &file.path)?;
+            let gone = changes.iter().filter(|change| change.new.is_none());
+            for at in gone.filter_map(|change| change.old) {
+                remove(&tree, &old.path(at))?;
             }
-            manifest.differing(old)
         }
-        None => {
-            remove_others(&tree, "", manifest)?;
-            manifest.files().iter().collect()
-        }
-    };
+        None => drop(remove_others(&tree, "", manifest)?),
+    }
     let mut last = None;
-    for file in todo {
+    for file in changes.iter().filter_map(|change| manifest.at(change.new?)) {
         let path = tree.join(&file.path);
         if let Some(folder) = path.parent()
             && last.as_deref() != Some(folder)
@@ -55,15 +52,11 @@ pub(crate) fn update(
             disk::make_folder(folder, 0o755)?;
             last = Some(folder.to_owned());
         }
-        place(library, file, &path)?;
+        place(library, &file, &path)?;
     }
     // Not synced: a mark that is lost or torn is no mark.
-    fs::write(&mark, hash).map_err(|error| Error::io("write", &mark, &error))
-}
-
-/// The hash of `manifest`'s text.
-pub(crate) fn hash(manifest: &Manifest) -> String {
-    hex::encode(sha256(manifest.text().as_bytes()))
+    fs::write(&mark, hex::encode(manifest.hash()))
+        .map_err(|error| Error::io("write", &mark, &error))
 }
 
 fn mark(library: &Library, ring: &str) -> PathBuf {

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     Error, Kind, Result, disk,
     library::Library,
-    manifest::{File, Hash, Manifest},
+    manifest::{Builder, File, Hash, MANIFEST_MAX, Manifest},
     name,
 };
 
@@ -111,18 +111,22 @@ pub(super) fn scan(
     cache.save();
     let written: HashSet<Hash> =
         read.iter().filter(|(_, seen)| seen.written).map(|(_, seen)| seen.sha256).collect();
-    let mended = former.files().iter().any(|file| written.contains(&file.sha256));
-    let files = paths
-        .into_iter()
-        .zip(read)
-        .map(|(path, (_, Seen { sha256, size, executable, .. }))| File {
-            path,
-            sha256,
-            size,
-            executable,
-        })
-        .collect();
-    Ok((Manifest { files }, mended))
+    let mended = !former.having(&written).is_empty();
+    let mut builder = Builder::default();
+    for (path, (_, Seen { sha256, size, executable, .. })) in paths.into_iter().zip(read) {
+        builder.file(&File { path, sha256, size, executable });
+    }
+    let manifest = builder.finish();
+    if manifest.text().len() as u64 > MANIFEST_MAX {
+        return Err(Error::new(
+            Kind::Usage,
+            format!(
+                "the tree's {} files need a manifest of more than 512 MiB, which no client reads; publish fewer",
+                manifest.len()
+            ),
+        ));
+    }
+    Ok((manifest, mended))
 }
 
 /// What is known of one file.

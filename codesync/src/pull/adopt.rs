@@ -36,7 +36,7 @@ impl Attempt<'_> {
         if file.size > KNOWN_HOSTS_MAX {
             return kept("it is too long");
         }
-        let bytes = read_intact(tree, file)?;
+        let bytes = read_intact(tree, &file)?;
         let Ok(old) = disk::read_bounded(path, KNOWN_HOSTS_MAX) else {
             return kept("the present file cannot be read");
         };

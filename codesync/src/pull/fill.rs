@@ -6,7 +6,7 @@ use super::{Attempt, Transfer, route};
 use crate::{
     Error, Kind, Result, bundle,
     fetch::Wanted,
-    manifest::{BUNDLED_MAX, File, Manifest, sha256},
+    manifest::{BUNDLED_MAX, File, Manifest},
     source::Source,
     stage::Stage,
     store::Release,
@@ -57,7 +57,7 @@ impl Attempt<'_> {
                     basis.get(&file.sha256).cloned().ok_or_else(|| Error::refused("no such basis"))
                 },
                 &mut |new| {
-                    if step == last && sha256(new.text().as_bytes()) != offer.manifest.sha256 {
+                    if step == last && new.hash() != offer.manifest.sha256 {
                         return Err(Error::refused(
                             "the bundle does not lead to the manifest that was signed",
                         ));
@@ -67,7 +67,7 @@ impl Attempt<'_> {
                 &mut |file, content| cell.borrow_mut().put(file, content),
             )?;
         }
-        self.fetch_missing(source, stage)?;
+        self.fetch_missing(source, offer, stage)?;
         Ok((now, transfer))
     }
 
@@ -80,7 +80,7 @@ impl Attempt<'_> {
     ) -> Result<(Manifest, Transfer)> {
         let manifest = self.fetch_manifest(source, offer)?;
         stage.retarget(&manifest)?;
-        let transfer = self.fetch_missing(source, stage)?;
+        let transfer = self.fetch_missing(source, offer, stage)?;
         Ok((manifest, transfer))
     }
 
@@ -115,12 +115,17 @@ impl Attempt<'_> {
     pub(super) fn fetch_missing(
         &self,
         source: &mut dyn Source,
+        offer: &Offer,
         stage: &mut Stage,
     ) -> Result<Transfer> {
         let needed = stage.needed();
         let mut downloads = self.downloads.borrow_mut();
         // What another release had begun is of no use to this one.
-        downloads.prune(&|name| needed.iter().any(|file| hex::encode(file.sha256) == name))?;
+        downloads.prune(&|name| {
+            let contents = needed.iter().map(|file| &file.sha256);
+            let patches = offer.large.values().map(|target| &target.sha256);
+            contents.chain(patches).any(|hash| hex::encode(hash) == name)
+        })?;
         if needed.is_empty() {
             return Ok(Transfer::Files);
         }
@@ -143,7 +148,8 @@ impl Attempt<'_> {
         }
         for file in large {
             let progress = |more| (self.progress)(got + more, total);
-            let content = downloads.fetch(source, Wanted::Object(file), &progress)?;
+            let content =
+                self.fetch_large(source, offer, stage, &mut downloads, file, &progress)?;
             stage.put_large(file, content)?;
             got += file.size;
         }
@@ -174,10 +180,9 @@ fn collect_basis(
     let mut basis = Basis::new();
     for &at in &header.basis {
         let file = old
-            .files()
-            .get(at)
+            .at(at)
             .ok_or_else(|| Error::refused("the bundle is damaged: a basis file does not exist"))?;
-        let content = stage.borrow().content(file).ok_or_else(|| {
+        let content = stage.borrow().content(&file).ok_or_else(|| {
             local.store(true, std::sync::atomic::Ordering::Relaxed);
             Error::refused(format!("{} on this machine is not what was signed", file.path))
         })?;

@@ -33,7 +33,7 @@ impl Attempt<'_> {
             // Without its manifest nobody can tell what the tree was; with another one, the number
             // was used twice.
             if let Ok(other) = Manifest::parse(&text)
-                && !other.files().is_empty()
+                && !other.is_empty()
             {
                 return Err(Error::refused(format!(
                     "release {} of ring {} has other content than the release {0} that is active here: its number was used twice; to start anew, remove {}",
@@ -44,12 +44,8 @@ impl Attempt<'_> {
             }
             signed
         };
-        let broken: Vec<File> = manifest
-            .files()
-            .iter()
-            .filter(|file| !is_intact(&active.tree, file))
-            .cloned()
-            .collect();
+        let broken: Vec<File> =
+            manifest.files().filter(|file| !is_intact(&active.tree, file)).collect();
         let mut strangers = Vec::new();
         crate::stage::walk(&active.tree, "", &mut |path, kind| {
             if kind != crate::stage::Entry::Folder && manifest.get(path).is_none() {
@@ -71,7 +67,7 @@ impl Attempt<'_> {
         if !rest.is_empty() {
             // Fetched into the stage by hash, then moved over what is there.
             stage.retarget(&Manifest::new(rest.clone())?)?;
-            self.fetch_missing(source, &mut stage)?;
+            self.fetch_missing(source, offer, &mut stage)?;
             let staged = stage.finish(active.number, &Manifest::new(rest.clone())?)?;
             (stage.sync())()?;
             for file in &rest {
@@ -84,12 +80,13 @@ impl Attempt<'_> {
         for stranger in &strangers {
             remove(stranger)?;
         }
-        disk::replace(&active.meta.join("manifest.json"), manifest.text().as_bytes(), 0o644)?;
+        active.write_manifest(&manifest)?;
         let staged = Staged {
             number: active.number,
             tree: active.tree.clone(),
             meta: active.meta.clone(),
-            files: manifest.files.clone(),
+            manifest: manifest.clone(),
+            before: None,
         };
         (self.prepare)(&staged).map_err(|why| {
             Error::refused(format!("release {} cannot be used: {why}", active.number))
@@ -97,7 +94,7 @@ impl Attempt<'_> {
         remove(&active.meta.join("damaged"))?;
         report.outcome = Outcome::Updated;
         report.transfer = transfer;
-        report.files_total = manifest.files().len() as u64;
+        report.files_total = manifest.len() as u64;
         report.files_changed = (broken.len() + strangers.len()) as u64;
         report.reason = Some(format!(
             "repaired release {}: {} files were not as signed, {} did not belong to it",

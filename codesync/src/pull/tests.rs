@@ -138,8 +138,9 @@ fn a_client_that_was_away_takes_full_and_patch() {
     house.publish();
     house.sync();
     // Text that does not compress away, so that a patch is much smaller than everything.
-    let noise: String =
-        (0..4000_u32).map(|n| format!("{}\n", hex::encode(sha256(&u32::to_le_bytes(n))))).collect();
+    let noise: String = (0..4000_u32)
+        .map(|n| format!("{}\n", hex::encode(crate::manifest::sha256(&u32::to_le_bytes(n)))))
+        .collect();
     house.write("modules/noise.sh", &noise);
     for step in 0..20 {
         house.write("conf/x", &format!("{step}"));
@@ -154,8 +155,9 @@ fn a_client_that_was_away_takes_full_and_patch() {
 fn a_bundle_that_was_cut_off_is_resumed() {
     use crate::source::https::server::{Faults, Server};
     let house = House::new();
-    let noise: String =
-        (0..20_000_u32).map(|n| hex::encode(sha256(&u32::to_le_bytes(n))) + "\n").collect();
+    let noise: String = (0..20_000_u32)
+        .map(|n| hex::encode(crate::manifest::sha256(&u32::to_le_bytes(n))) + "\n")
+        .collect();
     house.write("modules/noise.sh", &noise);
     house.publish();
     let server = Server::start(&house.path("library"));

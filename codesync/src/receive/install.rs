@@ -46,8 +46,7 @@ pub(super) fn commit(session: &mut Session) -> Result<Committed> {
         // in order, file by file.
         let follows = one.before.targets > 0 && one.before.targets != one.after.targets;
         let former = (follows && !mended).then(|| Newest::of(library, ring).ok()).flatten();
-        let hash = hex::encode(one.offer.manifest.sha256);
-        manifests.push((ring, hash, manifest, former));
+        manifests.push((ring, manifest, former.map(|former| former.manifest)));
     }
     // Everything that the metadata names is on the disk before any of it names it.
     disk::sync_everything(library.folder())?;
@@ -70,8 +69,8 @@ pub(super) fn commit(session: &mut Session) -> Result<Committed> {
             previous: one.before.targets,
         });
     }
-    for (ring, hash, manifest, former) in manifests {
-        export::update(library, ring, (&hash, manifest), former.as_ref())?;
+    for (ring, manifest, former) in manifests {
+        export::update(library, ring, manifest, former.as_ref())?;
     }
     incoming.clean(None)?;
     pending.clear();
@@ -98,8 +97,7 @@ fn contents(library: &Library, incoming: &mut Incoming, manifest: &Manifest) -> 
 fn targets(library: &Library, incoming: &mut Incoming, ring: &str, one: &Pending) -> Result<()> {
     let folder = library.ring(ring)?.join("targets");
     let offer = &one.offer;
-    let bundles = offer.full.values().chain(offer.patches.values());
-    for target in bundles.chain([&offer.manifest]) {
+    for target in offer.bundles().chain([&offer.manifest]) {
         if incoming.has(&target.sha256)? {
             place(incoming, &target.sha256, target.length, &folder.join(target.file()))?;
         } else if !folder.join(target.file()).is_file() {

@@ -31,7 +31,7 @@ pub(super) fn unpack(
     if let Some((number, manifest)) = base
         && *number == offer.release
     {
-        let same = sha256(manifest.text().as_bytes()) == offer.manifest.sha256;
+        let same = manifest.hash() == offer.manifest.sha256;
         return same.then(|| manifest.clone());
     }
     let (transfer, targets) = pull::route(offer, base.map(|(number, _)| *number))?;
@@ -66,10 +66,10 @@ fn step(
     let header = bundle::read_header(&mut reader)?;
     let mut basis = std::collections::HashMap::new();
     for &at in &header.basis {
-        let file = old.files().get(at).ok_or_else(|| Error::refused("no such basis file"))?;
+        let file = old.at(at).ok_or_else(|| Error::refused("no such basis file"))?;
         let content = match incoming.read(&file.sha256, file.size) {
             Some(content) => content,
-            None => library.content(file)?,
+            None => library.content(&file)?,
         };
         basis.insert(file.sha256, content);
     }
@@ -79,7 +79,7 @@ fn step(
         old,
         &|file| basis.get(&file.sha256).cloned().ok_or_else(|| Error::refused("no such basis")),
         &mut |new| match signed {
-            Some(hash) if sha256(new.text().as_bytes()) != hash => {
+            Some(hash) if new.hash() != hash => {
                 Err(Error::refused("the bundle does not lead to the manifest that was signed"))
             }
             _ => Ok(()),

@@ -142,3 +142,29 @@ fn a_delta_leads_to_the_content() {
     fast_rsync::apply_limited(&mine, &delta, &mut result, content.len()).unwrap();
     assert_eq!(result, content);
 }
+
+#[test]
+fn one_content_can_be_had_from_a_byte_on() {
+    let (_folder, library) = library();
+    let content = "#!/bin/sh\n".repeat(2000);
+    let hash = hex::encode(crate::manifest::sha256(content.as_bytes()));
+    let ask = |hashes: &str, offset: u64| {
+        let json = format!(r#"{{"v":1,"op":"objects","sha256":[{hashes}],"offset":{offset}}}"#);
+        session(&library, &request(&json))
+    };
+    let one = format!("{hash:?}");
+    for (offset, rest) in [(0, &content[..]), (19_995, "n/sh\n"), (20_000, ""), (30_000, "")] {
+        let frames = ask(&one, offset);
+        let head: FileHead = serde_json::from_slice(&frames[0].1).unwrap();
+        assert_eq!(head.length, rest.len() as u64, "{offset}");
+        let sent: Vec<u8> = frames
+            .iter()
+            .filter(|(tag, _)| *tag == Tag::Data)
+            .flat_map(|(_, d)| d.clone())
+            .collect();
+        assert_eq!(sent, rest.as_bytes(), "{offset}");
+    }
+    let frames = ask(&format!("{one},{one}"), 1);
+    let failure: Failure = serde_json::from_slice(&frames[0].1).unwrap();
+    assert_eq!(failure.code, "bad-request");
+}

@@ -208,7 +208,7 @@ impl<S: Read + Write> Source for Remote<S> {
             while asked.len() < 2 {
                 let Some(batch) = batches.next() else { break };
                 let sha256 = batch.iter().map(|file| hash_name(&file.sha256)).collect();
-                self.ask(Op::Objects { sha256 })?;
+                self.ask(Op::Objects { sha256, offset: 0 })?;
                 asked.push_back(batch);
             }
             let Some(batch) = asked.pop_front() else { return Ok(()) };
@@ -225,6 +225,28 @@ impl<S: Read + Write> Source for Remote<S> {
             }
             self.finish()?;
         }
+    }
+
+    fn object(&mut self, file: &File, offset: u64, out: &mut dyn Write) -> Result<()> {
+        let name = hash_name(&file.sha256);
+        self.ask(Op::Objects { sha256: vec![name.clone()], offset })?;
+        let head = self.head()?.ok_or_else(|| Error::refused("a content is missing"))?;
+        let due = file.size.saturating_sub(offset);
+        // A server that does not know offsets yet sends the whole.
+        let mut skip = if head.length == file.size { offset } else { 0 };
+        if head.name != name || head.length != due + skip {
+            return Err(Error::refused(format!(
+                "the server has other bytes for {} than were signed",
+                file.path
+            )));
+        }
+        self.body(head.length, &mut |piece| {
+            let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
+            skip -= skipped as u64;
+            out.write_all(&piece[skipped..])
+                .map_err(|error| Error::new(Kind::Io, format!("cannot store a download: {error}")))
+        })?;
+        self.finish()
     }
 
     fn delta(&mut self, file: &File, signature: &[u8]) -> Result<Option<Vec<u8>>> {

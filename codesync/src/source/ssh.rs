@@ -5,9 +5,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{Shutdown, TcpStream, ToSocketAddrs},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
 use ssh2::{MethodType, Session};
@@ -18,11 +16,15 @@ use crate::{
     known_hosts::{KNOWN_HOSTS_MAX, Pinned},
 };
 
+mod line;
+
+use line::Line;
+
 /// The two directions of the channel.
 pub struct Stream {
     channel: ssh2::Channel,
     session: Session,
-    socket: TcpStream,
+    line: Line,
 }
 
 /// Opens `codesync serve` at the other end.
@@ -69,7 +71,7 @@ fn execute(
     let (pinned, file) = pinned(settings.known_hosts, host, port)?;
     let algorithms = pinned.algorithms();
     let identity = identity(settings.identity)?;
-    let socket = dial(host, port, settings.timeout)?;
+    let line = Line::open(host, port, settings)?;
     let lost = |what: &str| {
         let what = format!("{what} {host}:{port}");
         move |error: ssh2::Error| Error::new(Kind::Unreachable, format!("{what} failed: {error}"))
@@ -79,11 +81,8 @@ fn execute(
     let millis = u32::try_from(settings.timeout.as_millis()).unwrap_or(u32::MAX);
     session.set_timeout(millis.max(1));
     session.method_pref(MethodType::HostKey, &algorithms).map_err(lost("preparing SSH for"))?;
-    let stream = socket.try_clone().map_err(|error| {
-        Error::new(Kind::Unreachable, format!("cannot use the socket: {error}"))
-    })?;
-    quick(&socket);
-    session.set_tcp_stream(stream);
+    line.quick();
+    line.give(&mut session)?;
     session.handshake().map_err(|error| {
         Error::new(
             Kind::Unreachable,
@@ -96,7 +95,7 @@ fn execute(
     })?;
     check_host(&session, &pinned, file, (host, port))?;
 
-    quick(&socket);
+    line.quick();
     session
         .userauth_pubkey_file(user, identity.public.as_deref(), &identity.private, None)
         .map_err(|error| {
@@ -105,12 +104,12 @@ fn execute(
                 identity.private.display()
             ))
         })?;
-    quick(&socket);
+    line.quick();
     let mut channel = session.channel_session().map_err(lost("opening a channel to"))?;
-    quick(&socket);
+    line.quick();
     channel.exec(command).map_err(lost("starting codesync serve on"))?;
-    quick(&socket);
-    Ok(Stream { channel, session, socket })
+    line.quick();
+    Ok(Stream { channel, session, line })
 }
 
 impl Read for Stream {
@@ -136,7 +135,7 @@ impl Write for Stream {
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        quick(&self.socket);
+        self.line.quick();
         Ok(())
     }
 }
@@ -145,39 +144,8 @@ impl Drop for Stream {
     fn drop(&mut self) {
         // Freeing a channel waits for the other end; with the socket shut it does not.
         let _ = self.session.disconnect(None, "done", None);
-        let _ = self.socket.shutdown(Shutdown::Both);
+        self.line.shut();
     }
-}
-
-/// Without it, Linux delays acknowledgements by 40 ms in the middle of the handshake.
-fn quick(socket: &TcpStream) {
-    #[cfg(target_os = "linux")]
-    let _ = socket2::SockRef::from(socket).set_tcp_quickack(true);
-    #[cfg(not(target_os = "linux"))]
-    let _ = socket;
-}
-
-fn dial(host: &str, port: u16, timeout: Duration) -> Result<TcpStream> {
-    let unreachable =
-        |why: String| Error::new(Kind::Unreachable, format!("cannot reach {host}:{port}: {why}"));
-    let deadline = Instant::now() + timeout;
-    let addresses =
-        (host, port).to_socket_addrs().map_err(|error| unreachable(error.to_string()))?;
-    let mut last = "its name has no address".to_owned();
-    for address in addresses {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        }
-        match TcpStream::connect_timeout(&address, left) {
-            Ok(socket) => {
-                let _ = socket.set_nodelay(true);
-                return Ok(socket);
-            }
-            Err(error) => last = error.to_string(),
-        }
-    }
-    Err(unreachable(last))
 }
 
 struct Identity {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Trust;
 use crate::{
-    Error, Result,
+    Error, Result, large,
     manifest::{Hash, MANIFEST_MAX},
 };
 
@@ -41,6 +41,15 @@ pub struct Offer {
     pub full: BTreeMap<u64, Target>,
     /// Patches by the releases from and to which they lead.
     pub patches: BTreeMap<(u64, u64), Target>,
+    /// Large patches by the beginnings of the two contents' hashes; see [`crate::large`].
+    pub large: BTreeMap<(u64, u64), Target>,
+}
+
+impl Offer {
+    /// Everything that is offered but the manifest.
+    pub fn bundles(&self) -> impl Iterator<Item = &Target> {
+        self.full.values().chain(self.patches.values()).chain(self.large.values())
+    }
 }
 
 impl Trust {
@@ -51,6 +60,7 @@ impl Trust {
         let mut manifest = None;
         let mut full = BTreeMap::new();
         let mut patches = BTreeMap::new();
+        let mut large = BTreeMap::new();
         for (name, file) in &targets.targets {
             let mut sha256 = [0; 32];
             let hashed = file
@@ -65,6 +75,8 @@ impl Trust {
                 manifest = Some(target);
             } else if let Some(to) = name.strip_suffix(".full.zst").and_then(|n| n.parse().ok()) {
                 full.insert(to, target);
+            } else if let Some(contents) = large::parse_name(name) {
+                large.insert(contents, target);
             } else if let Some((from, to)) =
                 name.strip_suffix(".patch.zst").and_then(|n| n.split_once('-'))
                 && let (Ok(from), Ok(to)) = (from.parse(), to.parse())
@@ -75,6 +87,6 @@ impl Trust {
         let manifest = manifest.ok_or_else(|| {
             Error::refused(format!("{}targets.json names no manifest", self.prefix()))
         })?;
-        Ok(Offer { release: targets.version, manifest, full, patches })
+        Ok(Offer { release: targets.version, manifest, full, patches, large })
     }
 }

@@ -192,13 +192,14 @@ fn runs_arguments(names: &BTreeMap<Vec<u8>, Name>, name: &[u8]) -> bool {
     names.get(name).is_some_and(|n| n.runs_arguments)
 }
 
+/// Lays out the sections.
 #[derive(Default)]
-struct Writer {
-    sections: [Vec<u8>; SECTIONS],
+pub(super) struct Writer {
+    pub(super) sections: [Vec<u8>; SECTIONS],
 }
 
 impl Writer {
-    fn push(&mut self, section: usize, values: &[u32]) {
+    pub(super) fn push(&mut self, section: usize, values: &[u32]) {
         for value in values {
             self.sections[section].extend_from_slice(&value.to_le_bytes());
         }
@@ -210,7 +211,7 @@ impl Writer {
         at
     }
 
-    fn file(&mut self, file: &File) {
+    pub(super) fn file(&mut self, file: &File) {
         let at = self.string(file.path.as_bytes());
         let length = u16::try_from(file.path.len()).unwrap_or(u16::MAX);
         let record = &mut self.sections[FILES];
@@ -272,7 +273,7 @@ impl Writer {
         record.extend_from_slice(&narrow(name.defs.len()).to_le_bytes());
     }
 
-    fn finish(self, flags: u32) -> Vec<u8> {
+    pub(super) fn finish(self, flags: u32) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&[0; 8]);
@@ -293,7 +294,7 @@ impl Writer {
 }
 
 /// Every count here is bounded by the bytes of an index, far below 2^32.
-fn narrow(n: usize) -> u32 {
+pub(super) fn narrow(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 

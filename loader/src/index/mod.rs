@@ -9,6 +9,7 @@
 //! which they are sourced.
 
 mod build;
+mod renew;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use std::{
 };
 
 pub use build::{Input, build};
+pub use renew::renew;
 
 use crate::Error;
 
@@ -172,6 +174,11 @@ impl Index {
         self.count(FILES)
     }
 
+    fn section(&self, section: usize) -> &[u8] {
+        let (offset, count) = self.sections[section];
+        self.data.get(offset..offset + count * SIZES[section]).unwrap_or_default()
+    }
+
     fn record(&self, section: usize, at: u32) -> Option<&[u8]> {
         let (offset, count) = self.sections[section];
         let at = at as usize;
@@ -285,8 +292,7 @@ impl Index {
 
     /// The Python modules, as the prelude reads them.
     pub fn python(&self) -> &[u8] {
-        let (offset, count) = self.sections[PYTHON];
-        self.data.get(offset..offset + count).unwrap_or_default()
+        self.section(PYTHON)
     }
 }
 

@@ -27,6 +27,42 @@ fn sample() -> Vec<u8> {
     })
 }
 
+fn file(path: &str, hash: u8) -> File {
+    File { path: path.to_owned(), sha256: [hash; 32], size: 3, executable: true }
+}
+
+#[test]
+fn what_is_known_about_the_same_modules_is_taken_over() {
+    let former = Index::parse(sample(), Path::new("index")).unwrap();
+    let mut files: Vec<File> =
+        ["modules/a.sh", "modules/b.sh", "modules/c.sh"].map(|path| file(path, 7)).to_vec();
+    files.insert(0, file("conf/longer name", 1));
+    files.push(file("scripts/daily/x", 2));
+    let new = Index::parse(renew(&former, &files).unwrap(), Path::new("index")).unwrap();
+    assert_eq!((new.files(), new.modules(), new.names()), (5, 3, 5));
+    for at in 0..former.names() {
+        assert_eq!(former.name(at), new.name(at));
+        assert_eq!(format!("{:?}", former.defs(at)), format!("{:?}", new.defs(at)));
+    }
+    for at in 0..former.modules() {
+        let path = |index: &Index| {
+            index.file(index.module(at).unwrap().file).map(|file| file.path.to_owned())
+        };
+        assert_eq!(path(&former), path(&new));
+    }
+    assert_eq!(new.python(), former.python());
+    let entry = new.file(new.find_file("scripts/daily/x").unwrap()).unwrap();
+    assert_eq!((entry.size, entry.executable, entry.sha256), (3, true, Some([2; 32].as_slice())));
+    // Again from what was made so, and back.
+    let again = renew(&new, &files[1..4]).unwrap();
+    assert_eq!(Index::parse(again, Path::new("index")).unwrap().names(), 5);
+
+    files[2].sha256 = [8; 32];
+    assert!(renew(&former, &files).is_none(), "a module changed");
+    files.remove(2);
+    assert!(renew(&former, &files).is_none(), "a module is gone");
+}
+
 #[test]
 fn what_is_written_is_found() {
     let index = Index::parse(sample(), Path::new("index")).unwrap();

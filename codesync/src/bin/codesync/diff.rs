@@ -41,14 +41,18 @@ pub fn diff(
         library.manifest(ring, &release)
     };
     let (old, new) = (read(from)?, read(to)?);
-    let mut changes: Vec<(&str, Option<&File>, Option<&File>)> = new
-        .differing(&old)
-        .into_iter()
-        .map(|file| (file.path.as_str(), old.get(&file.path), Some(file)))
+    let pairs: Vec<(Option<File>, Option<File>)> = new
+        .changes(&old)
+        .iter()
+        .map(|one| (one.old.and_then(|at| old.at(at)), one.new.and_then(|at| new.at(at))))
         .collect();
-    let gone = old.files().iter().filter(|file| new.get(&file.path).is_none());
-    changes.extend(gone.map(|file| (file.path.as_str(), Some(file), None)));
-    changes.sort_unstable_by_key(|(path, ..)| *path);
+    let changes: Vec<(&str, Option<&File>, Option<&File>)> = pairs
+        .iter()
+        .filter_map(|(old, new)| {
+            let path = new.as_ref().or(old.as_ref())?.path.as_str();
+            Some((path, old.as_ref(), new.as_ref()))
+        })
+        .collect();
 
     if json {
         let rows: Vec<Value> = changes

@@ -145,7 +145,7 @@ pub fn log(library: &Library, ring: &str, limit: u64, json: bool) -> Result<()> 
     let mut rows = Vec::new();
     for number in (oldest..=newest).rev() {
         if let Some(release) = library.published(ring, number)? {
-            let files = library.manifest(ring, &release).map(|manifest| manifest.files().len());
+            let files = library.manifest(ring, &release).map(|manifest| manifest.len());
             rows.push((release, files.ok()));
         }
     }
@@ -192,7 +192,6 @@ pub fn show(library: &Library, ring: &str, release: Option<u64>, json: bool) -> 
     if json {
         let files: Vec<Value> = manifest
             .files()
-            .iter()
             .map(|file| {
                 json!({
                     "path": file.path, "sha256": hex::encode(file.sha256), "size": file.size,

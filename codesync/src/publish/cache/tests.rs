@@ -57,8 +57,8 @@ impl Setting {
         let stamp = |path: &str| Stamp::of(&fs::metadata(self.path("tree").join(path)).unwrap());
         let mut cache = self.cache();
         cache.settled = i128::MAX;
-        let files = manifest.files().iter();
-        cache.replace(files.map(|f| (f.path.as_str(), stamp(&f.path), f.sha256)));
+        let files: Vec<_> = manifest.files().collect();
+        cache.replace(files.iter().map(|f| (f.path.as_str(), stamp(&f.path), f.sha256)));
         cache.save();
     }
 
@@ -72,7 +72,7 @@ impl Setting {
     }
 
     fn hashes(&self) -> Vec<Hash> {
-        self.scan().files().iter().map(|file| file.sha256).collect()
+        self.scan().files().map(|file| file.sha256).collect()
     }
 }
 
@@ -90,7 +90,7 @@ fn what_has_not_changed_is_not_read_again() {
     let (tree, cache) = (setting.path("tree"), setting.path("cache"));
     let anew = Tree { rehash: true, ..Setting::tree(&tree, &cache) };
     let manifest = scan(&anew, &setting.library, &Manifest::default()).unwrap().0;
-    assert_eq!(manifest.files()[1].sha256, sha256(b"two"));
+    assert_eq!(manifest.at(1).unwrap().sha256, sha256(b"two"));
 }
 
 #[test]
