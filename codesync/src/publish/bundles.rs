@@ -184,21 +184,8 @@ impl Shelf<'_> {
     /// Writes the bundle `name` that leads from `old` to the new release.
     fn bundle(&self, name: &str, old: (u64, &Manifest)) -> Result<Stored> {
         let content = |file: &crate::manifest::File| self.library.content(file);
-        let carried: u64 = self.manifest.carried(old.1).iter().map(|file| file.size).sum();
         let new = (self.release, self.manifest);
-        self.put(name, |out| bundle::encode(old, new, &content, level(carried), out))
-    }
-}
-
-/// Level 19 for what people change in a day. What is larger is worth less time: level 16 makes a
-/// first release's bundle 5 % larger than 19 in a third of the time, and long-distance matching at
-/// level 3 beats both on large binaries (docs/performance.md).
-fn level(carried: u64) -> i32 {
-    match carried {
-        0..=0x0020_0000 => 19,
-        0x0020_0001..=0x0600_0000 => 16,
-        0x0600_0001..=0x2000_0000 => 12,
-        _ => 3,
+        self.put(name, |out| bundle::encode(old, new, &content, out))
     }
 }
 
