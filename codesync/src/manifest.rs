@@ -346,9 +346,20 @@ impl Manifest {
         if wanted.is_empty() {
             return found;
         }
+        // Few of many lines are wanted: nearly all are told by their first two bytes.
+        let mut heads = vec![false; 1 << 16];
+        for &[first, second, ..] in wanted {
+            if let Some(head) = heads.get_mut(usize::from(u16::from_be_bytes([first, second]))) {
+                *head = true;
+            }
+        }
         for at in 0..self.len() {
-            let mut hash = [0; 32];
             let text = hash_of(self.line(at));
+            let head = text.get(..4).and_then(|head| usize::from_str_radix(head, 16).ok());
+            if head.and_then(|head| heads.get(head)) != Some(&true) {
+                continue;
+            }
+            let mut hash = [0; 32];
             if hex::decode_to_slice(text, &mut hash).is_ok() && wanted.contains(&hash) {
                 found.entry(hash).or_insert(at);
             }
