@@ -1,15 +1,22 @@
 //! Writing to disk so that a crash leaves the old file or the new one, never half of either.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions},
     io::Write,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use nix::fcntl::OFlag;
 
 use crate::{Error, Kind, Result};
+
+/// Up to this many files are synced one by one; more, all at once.
+const SYNC_SINGLY: usize = 512;
+/// Threads that wait for the disk.
+const SYNCS: usize = 16;
 
 /// Replaces `path` by `bytes` with `mode`: a new file beside it, synced, renamed, folder synced.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
@@ -55,6 +62,50 @@ pub fn sync_everything(folder: &Path) -> Result<()> {
         nix::unistd::sync();
         sync_folder(folder)
     }
+}
+
+/// Files that are whole under their names but may not survive a power cut yet.
+#[derive(Debug, Default)]
+pub struct Unsynced {
+    files: Vec<PathBuf>,
+}
+
+impl Unsynced {
+    /// Adds `file`.
+    pub fn add(&mut self, file: PathBuf) {
+        self.files.push(file);
+    }
+
+    /// Makes all of them, and their names, survive a power cut. They are in folders of `root`,
+    /// which may be new themselves.
+    pub fn sync(self, root: &Path) -> Result<()> {
+        if self.files.len() > SYNC_SINGLY {
+            return sync_everything(root);
+        }
+        let files: BTreeSet<&Path> = self.files.iter().map(PathBuf::as_path).collect();
+        let folders = files.iter().flat_map(|file| file.ancestors().skip(1).take(2));
+        let folders: BTreeSet<&Path> = folders.collect();
+        sync_at_once(&files)?;
+        sync_at_once(&folders)
+    }
+}
+
+/// Syncs files or folders. At once, as a file system writes what several wait for in one go.
+fn sync_at_once(paths: &BTreeSet<&Path>) -> Result<()> {
+    let queue = Mutex::new(paths.iter());
+    let worker = || {
+        loop {
+            let next = queue.lock().ok().and_then(|mut queue| queue.next());
+            let Some(path) = next else { return Ok(()) };
+            sync_folder(path)?;
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..SYNCS.min(paths.len())).map(|_| scope.spawn(worker)).collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread.join().map_err(|_| Error::new(Kind::Io, "syncing to the disk failed"))?
+        })
+    })
 }
 
 /// Creates `path` and what is missing above it.

@@ -208,7 +208,7 @@ fn stored(library: &Library, report: &mut Report) -> Result<()> {
     let mut seen = HashSet::new();
     let mut orphans = (0_u64, 0_u64);
     let mut whole = |path: &Path, hash: &str, report: &mut Report| -> Result<()> {
-        let remedy = "publish the tree again, or push again";
+        let remedy = "publish the tree again with --rehash, or push again";
         match disk::digest(path)? {
             Some((found, length)) => {
                 report.files += 1;
@@ -259,7 +259,7 @@ fn stored(library: &Library, report: &mut Report) -> Result<()> {
         });
         for path in needed.targets.iter().cloned().chain(objects) {
             if !seen.contains(&path) {
-                let remedy = "push again, or publish the tree again";
+                let remedy = "push again, or publish the tree again with --rehash";
                 report.add(Level::Wrong, path.display().to_string(), "missing", remedy);
             }
         }
@@ -292,7 +292,7 @@ fn export(library: &Library, ring: &str, versions: &Versions, report: &mut Repor
     let Ok(manifest) = library.tree(ring, &parts) else { return Ok(()) };
     let mut there = Vec::new();
     walk(&tree, "", &mut there)?;
-    let remedy = "publish or push again: that brings the export in order";
+    let remedy = "push again, or publish with --rehash: that brings the export in order";
     let mut wrong = |path: &str, what: &str| {
         report.add(Level::Wrong, tree.join(path).display().to_string(), what, remedy);
     };

@@ -177,12 +177,13 @@ impl Library {
         Ok(self.ring(ring)?.join("targets").join(published.manifest().1).exists())
     }
 
-    /// The manifest of `published`, compared with its hash.
+    /// The manifest of `published`, compared with its hash. Its paths were checked when it was signed.
     pub fn manifest(&self, ring: &str, published: &Published) -> Result<Manifest> {
         let (hash, file) = published.manifest();
         let path = self.ring(ring)?.join("targets").join(file);
         let text = disk::read_bounded(&path, MANIFEST_MAX)?.unwrap_or_default();
-        if hex::encode(sha256(&text)) != hash {
+        let found = sha256(&text);
+        if hex::encode(found) != hash {
             return Err(Error::new(
                 Kind::Io,
                 format!(
@@ -192,7 +193,7 @@ impl Library {
                 ),
             ));
         }
-        Manifest::parse(&text)
+        Ok(Manifest::read_back(&text)?.of_hash(found))
     }
 
     /// The content of `file`, compared with its hash.
@@ -203,7 +204,7 @@ impl Library {
             return Err(Error::new(
                 Kind::Io,
                 format!(
-                    "{} is damaged; publish the tree that holds {} again",
+                    "{} is damaged; publish the tree that holds {} again with --rehash",
                     path.display(),
                     file.path
                 ),

@@ -23,6 +23,8 @@ pub const BUNDLED_MAX: u64 = 64 << 20;
 
 const BEGIN: &str = "{\"format\":1,\"files\":[\n";
 const END: &str = "]}\n";
+/// No line is shorter: it holds a hash.
+const LINE_MIN: usize = 64;
 
 /// A SHA-256.
 pub type Hash = [u8; 32];
@@ -106,14 +108,26 @@ impl Manifest {
     /// Reads the text form. Formats other than 1, and other ways to write the same, are refused.
     pub fn parse(text: &[u8]) -> Result<Self> {
         let manifest = Self::read_back(text)?;
+        let mut last = Cow::Borrowed("");
+        for at in 0..manifest.len() {
+            let read = Line::parse(manifest.line(at))
+                .ok_or_else(|| bad(&format!("line {} is not as it should be", at + 2)))?;
+            let comma = manifest.separator(at) == ",\n";
+            if comma != (at + 1 < manifest.len()) {
+                return Err(bad("a comma is missing"));
+            }
+            if *last >= *read.path {
+                return Err(bad(&format!("{:?} is not in order", read.path)));
+            }
+            last = read.path;
+        }
         manifest.check_set()?;
         Ok(manifest)
     }
 
     /// Reads a text of which it is known (by its hash) that [`Manifest::parse`] accepted it once:
-    /// the paths are not compared with each other again.
+    /// only where its lines begin is found again.
     pub(crate) fn read_back(text: &[u8]) -> Result<Self> {
-        let bad = |what: &str| Error::refused(format!("the manifest is damaged: {what}"));
         if text.len() as u64 > MANIFEST_MAX {
             return Err(bad("it is longer than 512 MiB"));
         }
@@ -128,24 +142,28 @@ impl Manifest {
             });
         };
         let body = rest.strip_suffix(END).ok_or_else(|| bad("its end is missing"))?;
-        let mut builder = Builder::of(text.len());
-        let mut last: Option<Cow<'_, str>> = None;
-        let lines = body.split_inclusive('\n').count();
-        for (at, line) in body.split_inclusive('\n').enumerate() {
-            let line = line.strip_suffix('\n').ok_or_else(|| bad("a line does not end"))?;
-            let line = match at + 1 < lines {
-                true => line.strip_suffix(',').ok_or_else(|| bad("a comma is missing"))?,
-                false => line,
-            };
-            let read = Line::parse(line)
-                .ok_or_else(|| bad(&format!("line {} is not as it should be", at + 2)))?;
-            if last.as_ref().is_some_and(|last| **last >= *read.path) {
-                return Err(bad(&format!("{:?} is not in order", read.path)));
-            }
-            builder.line(line);
-            last = Some(read.path);
+        if !body.is_empty() && !body.ends_with('\n') {
+            return Err(bad("a line does not end"));
         }
-        Ok(builder.finish())
+        let mut starts = Vec::with_capacity(body.len() / 120 + 2);
+        let mut at = BEGIN.len();
+        for line in body.split_inclusive('\n') {
+            if line.len() < LINE_MIN {
+                return Err(bad(&format!("line {} is not as it should be", starts.len() + 2)));
+            }
+            // Bounded by MANIFEST_MAX.
+            starts.push(u32::try_from(at).unwrap_or(u32::MAX));
+            at += line.len();
+        }
+        starts.push(u32::try_from(at).unwrap_or(u32::MAX));
+        let inner = Inner { text: text.to_owned(), starts, hash: OnceLock::new() };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The same, of which the hash is known already.
+    pub(crate) fn of_hash(self, hash: Hash) -> Self {
+        self.inner.hash.get_or_init(|| hash);
+        self
     }
 
     /// Compares the paths with each other, and each with what a path may be.
@@ -211,10 +229,32 @@ impl Manifest {
 
     /// The line of place `at`, as it stands, without what separates it from the next.
     pub(crate) fn line(&self, at: usize) -> &str {
+        let line = self.whole_line(at);
+        line.strip_suffix(",\n").or_else(|| line.strip_suffix('\n')).unwrap_or(line)
+    }
+
+    fn separator(&self, at: usize) -> &str {
+        let line = self.whole_line(at);
+        line.get(self.line(at).len()..).unwrap_or_default()
+    }
+
+    fn whole_line(&self, at: usize) -> &str {
         let bounds = self.inner.starts.get(at).zip(self.inner.starts.get(at + 1));
         let line = bounds.and_then(|(from, to)| self.inner.text.get(*from as usize..*to as usize));
-        let line = line.unwrap_or_default();
-        line.strip_suffix(",\n").or_else(|| line.strip_suffix('\n')).unwrap_or(line)
+        line.unwrap_or_default()
+    }
+
+    /// How many lines from place `at` are, byte for byte, those of `old` from place `from`.
+    fn alike(&self, at: usize, old: &Manifest, from: usize) -> usize {
+        let start_of = |manifest: &Self, at: usize| {
+            manifest.inner.starts.get(at).map_or(usize::MAX, |start| *start as usize)
+        };
+        let (start, theirs) = (start_of(self, at), start_of(old, from));
+        let new = self.inner.text.as_bytes().get(start..).unwrap_or_default();
+        let old = old.inner.text.as_bytes().get(theirs..).unwrap_or_default();
+        let same = common(new, old);
+        let ends = self.inner.starts.get(at + 1..).unwrap_or_default();
+        ends.partition_point(|end| *end as usize - start <= same)
     }
 
     fn view(&self, at: usize) -> Option<Line<'_>> {
@@ -237,6 +277,12 @@ impl Manifest {
         let mut changes = Vec::new();
         while a < old.len() || b < self.len() {
             if a < old.len() && b < self.len() {
+                let alike = self.alike(b, old, a);
+                if alike > 0 {
+                    (a, b) = (a + alike, b + alike);
+                    continue;
+                }
+                // The last line of one of them has no comma.
                 if old.line(a) == self.line(b) {
                     (a, b) = (a + 1, b + 1);
                     continue;
@@ -267,15 +313,25 @@ impl Manifest {
 
     /// The contents that a bundle from `old` to this manifest carries, in its order.
     pub fn carried(&self, old: &Manifest) -> Vec<File> {
-        let mut files = self.missing(old);
+        self.carried_of(&self.changes(old), old)
+    }
+
+    /// The same, where what differs is known.
+    pub(crate) fn carried_of(&self, changes: &[Change], old: &Manifest) -> Vec<File> {
+        let mut files = self.missing_of(changes, old);
         files.retain(|file| file.size <= BUNDLED_MAX);
         files
     }
 
     /// The contents that are not in `old`: for each, the first file that has it.
     pub fn missing(&self, old: &Manifest) -> Vec<File> {
+        self.missing_of(&self.changes(old), old)
+    }
+
+    fn missing_of(&self, changes: &[Change], old: &Manifest) -> Vec<File> {
         // A line that both have adds no content.
-        let mut files = self.differing(old);
+        let changed = changes.iter().filter_map(|change| change.new);
+        let mut files: Vec<File> = changed.map(|at| self.file(at)).collect();
         let mut new: HashSet<Hash> = files.iter().map(|file| file.sha256).collect();
         old.having(&new).keys().for_each(|hash| {
             new.remove(hash);
@@ -290,10 +346,21 @@ impl Manifest {
         if wanted.is_empty() {
             return found;
         }
+        // Few of many lines are wanted: nearly all are told by their first two bytes.
+        let mut heads = vec![false; 1 << 16];
+        for &[first, second, ..] in wanted {
+            if let Some(head) = heads.get_mut(usize::from(u16::from_be_bytes([first, second]))) {
+                *head = true;
+            }
+        }
         for at in 0..self.len() {
-            let Some(line) = self.view(at) else { continue };
+            let text = hash_of(self.line(at));
+            let head = text.get(..4).and_then(|head| usize::from_str_radix(head, 16).ok());
+            if head.and_then(|head| heads.get(head)) != Some(&true) {
+                continue;
+            }
             let mut hash = [0; 32];
-            if hex::decode_to_slice(line.sha256, &mut hash).is_ok() && wanted.contains(&hash) {
+            if hex::decode_to_slice(text, &mut hash).is_ok() && wanted.contains(&hash) {
                 found.entry(hash).or_insert(at);
             }
         }
@@ -325,6 +392,29 @@ impl<'a> Line<'a> {
         let size = plain.then(|| size.parse().ok())??;
         name::is_sha256(sha256).then_some(Self { path, sha256, size, executable })
     }
+}
+
+fn bad(what: &str) -> Error {
+    Error::refused(format!("the manifest is damaged: {what}"))
+}
+
+/// The hash in a line that was read before, found from the line's end.
+fn hash_of(line: &str) -> &str {
+    const AFTER: usize = "\",\"size\":".len();
+    const MODE: usize = ",\"mode\":\"0644\"}".len();
+    let end = line.len().saturating_sub(MODE);
+    let digits = line.bytes().take(end).rev().take_while(u8::is_ascii_digit).count();
+    let end = end.saturating_sub(digits + AFTER);
+    line.get(end.saturating_sub(64)..end).unwrap_or_default()
+}
+
+/// How many bytes are the same at the beginning of both.
+fn common(a: &[u8], b: &[u8]) -> usize {
+    const BLOCK: usize = 4096;
+    let blocks = a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK));
+    let at = blocks.take_while(|(a, b)| a == b).count() * BLOCK;
+    let rest = a.get(at..).unwrap_or_default().iter().zip(b.get(at..).unwrap_or_default());
+    at + rest.take_while(|(a, b)| a == b).count()
 }
 
 /// The string up to the next quote that is not escaped, and what follows that quote.
@@ -393,11 +483,9 @@ impl Builder {
         // 64 bytes hold the hex of 32: this cannot fail.
         let _ = hex::encode_to_slice(file.sha256, &mut hash);
         text.push_str("{\"path\":\"");
-        for c in file.path.chars() {
-            if c == '"' || c == '\\' {
-                text.push('\\');
-            }
-            text.push(c);
+        match file.path.contains(['"', '\\']) {
+            true => text.push_str(&file.path.replace('\\', "\\\\").replace('"', "\\\"")),
+            false => text.push_str(&file.path),
         }
         text.push_str("\",\"sha256\":\"");
         text.push_str(std::str::from_utf8(&hash).unwrap_or_default());

@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod bundles;
+mod cache;
 mod delegate;
 pub(crate) mod export;
 mod large;
@@ -31,7 +32,7 @@ pub use online::refresh;
 use online::sign_online;
 pub(crate) use online::{lock, raise};
 pub use rotate::{Rotation, rotate};
-pub use scan::scan;
+pub use scan::Tree;
 
 /// Patches lead to a release from this many before it.
 pub const PATCHES: u64 = 8;
@@ -189,7 +190,7 @@ pub fn init(
 pub fn publish<'a>(
     library: &Library,
     keys: &Keys,
-    tree: &Path,
+    tree: impl Into<Tree<'a>>,
     place: impl Into<Place<'a>>,
     note: &str,
     lifetimes: Lifetimes,
@@ -198,10 +199,24 @@ pub fn publish<'a>(
     let place = place.into();
     library.ring(place.ring)?;
     let _lock = lock(library)?;
-    let issue = Issue { library, keys, place, note, lifetimes, now, delegations: None };
+    let tree = tree.into();
+    let newest = Newest::of(library, place)?;
+    let progress = tree.progress;
+    let issue =
+        Issue { library, keys, place, note, lifetimes, now, delegations: None, newest, progress };
     // Before the work: a missing key is known at once.
     let key = issue.key()?;
-    issue.sign(&key, &scan(tree, library)?, None)
+    let (manifest, mended) = scan::scan(&tree, library, &issue.newest.manifest)?;
+    if mended {
+        disk::sync_everything(library.folder())?;
+    }
+    let report = issue.sign(&key, &manifest, None)?;
+    // The export links to objects.
+    if tree.rehash || mended {
+        let whole = issue.whole(&manifest, &library.versions(place.ring)?)?;
+        export::update(library, place.ring, &whole, None)?;
+    }
+    Ok(report)
 }
 
 /// Publishes what the newest release of `from` holds as the next release of `to`: the part of the
@@ -264,15 +279,64 @@ fn reissue(
         Error::new(Kind::Usage, format!("{what} {from}"))
     })?;
     let manifest = library.manifest(from, &release)?;
+    manifest.check_set()?;
     let words = release.signed["note"].as_str().unwrap_or_default();
     let note = match (from == to, words) {
         (true, _) => format!("back to release {number}"),
         (false, "") => format!("release {number} of {from}"),
         (false, words) => format!("release {number} of {from}: {words}"),
     };
-    let issue = Issue { library, keys, place, note: &note, lifetimes, now, delegations: None };
+    let newest = Newest::of(library, place)?;
+    let (delegations, progress) = (None, &|_| ());
+    let issue =
+        Issue { library, keys, place, note: &note, lifetimes, now, delegations, newest, progress };
     let key = issue.key()?;
     issue.sign(&key, &manifest, (from == to).then_some(number))
+}
+
+/// How far a publication is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Files of the tree that were looked at.
+    Read {
+        /// So many…
+        done: usize,
+        /// …of so many.
+        of: usize,
+    },
+    /// Bundles that were made.
+    Bundled {
+        /// So many…
+        done: usize,
+        /// …of so many; one more if a full bundle is needed.
+        of: usize,
+    },
+}
+
+/// Told of each [`Step`], from several threads.
+pub type Progress<'a> = dyn Fn(Step) + Sync + 'a;
+
+/// What a role of a ring published last, upon which the next release follows.
+pub(crate) struct Newest {
+    versions: Versions,
+    published: Option<Published>,
+    pub(crate) manifest: Manifest,
+}
+
+impl Newest {
+    /// What the role of `place` published last; an empty manifest where that is nothing.
+    pub(crate) fn of(library: &Library, place: Place<'_>) -> Result<Self> {
+        let versions = library.versions(place.ring)?;
+        let published = match versions.of(place.role()) {
+            0 => None,
+            version => library.signed(place.ring, place.role(), version)?,
+        };
+        let manifest = match &published {
+            Some(published) => library.manifest(place.ring, published)?,
+            None => Manifest::default(),
+        };
+        Ok(Self { versions, published, manifest })
+    }
 }
 
 /// A release that is about to be signed.
@@ -285,6 +349,8 @@ struct Issue<'a> {
     now: DateTime<Utc>,
     /// Other delegations than the release before has; null for none.
     delegations: Option<Value>,
+    newest: Newest,
+    progress: &'a Progress<'a>,
 }
 
 impl Issue<'_> {
@@ -349,22 +415,14 @@ impl Issue<'_> {
     /// Signs `manifest`, whose contents are stored, as the next release. `content_of` is the
     /// earlier release that it repeats.
     fn sign(&self, key: &Key, manifest: &Manifest, content_of: Option<u64>) -> Result<Report> {
-        let Self { library, keys, place, note, lifetimes, now, .. } = *self;
+        let Self { library, keys, place, note, lifetimes, now, ref newest, progress, .. } = *self;
         let Place { ring, team } = place;
         if note.len() > NOTE_MAX {
             return Err(Error::new(Kind::Usage, "the note is longer than 4,096 bytes; shorten it"));
         }
-        let versions = library.versions(ring)?;
-        let whole = self.whole(manifest, &versions)?;
-        let former = match versions.of(place.role()) {
-            0 => None,
-            version => library.signed(ring, place.role(), version)?,
-        };
-        let old = match &former {
-            Some(former) => library.manifest(ring, former)?,
-            None => Manifest::default(),
-        };
-        let changed = manifest.changes(&old).len();
+        let Newest { versions, published: former, manifest: old } = newest;
+        let whole = self.whole(manifest, versions)?;
+        let changed = manifest.changes(old).len();
         let mut report = Report {
             ring: ring.to_owned(),
             team: team.map(str::to_owned),
@@ -381,18 +439,24 @@ impl Issue<'_> {
         let same = changed == 0 && self.delegations.is_none();
         let standing = |one: &&Published| same && signed(one) && !ending(one, now);
         if let Some(former) = former.as_ref().filter(standing) {
-            sign_online(library, keys, ring, versions, lifetimes, now)?;
+            sign_online(library, keys, ring, versions.clone(), lifetimes, now)?;
             let word = |key: &str| former.signed[key].as_str().unwrap_or_default().to_owned();
             report.note = word("note");
             report.targets_expires = word("expires");
             return Ok(report);
         }
 
-        // Contents first, then what points to them.
-        disk::sync_everything(library.folder())?;
+        // Contents and bundles are on the disk before anything points to them. That includes what
+        // was here already, but not in the newest release: nobody knows whether it was synced.
+        let mut written = disk::Unsynced::default();
+        for file in manifest.missing(old) {
+            written.add(library.object(&file.sha256));
+        }
         report.release = versions.release() + 1;
         let version = versions.of(place.role()) + 1;
-        let (targets, bytes) = store_targets(library, place, version, manifest, former.as_ref())?;
+        let (targets, bytes) =
+            store_targets(library, place, version, manifest, newest, &mut written, progress)?;
+        written.sync(library.folder())?;
         report.bytes = bytes;
         let mut signed = json!({
             "_type": "targets", "spec_version": "1.0.0", "version": version,
@@ -414,13 +478,15 @@ impl Issue<'_> {
         let file = library.ring(ring)?.join(format!("{version}.{}.json", place.role()));
         disk::replace(&file, &envelope(&signed, &[key])?, 0o644)?;
         // From here on the release can be seen.
-        let mut named = versions;
+        let mut named = versions.clone();
         match team {
             None => named.targets = version,
             Some(team) => _ = named.teams.insert(team.to_owned(), version),
         }
         sign_online(library, keys, ring, named, lifetimes, now)?;
-        export::update(library, ring, &whole)?;
+        // What the export has, unless the teams are others now: then it is compared as a whole.
+        let before = self.whole(old, versions).ok();
+        export::update(library, ring, &whole, before.as_ref())?;
         Ok(report)
     }
 }

@@ -156,7 +156,7 @@ fn catch_up(
     for (what, here, there) in compared {
         if there > here {
             return Err(Error::refused(format!(
-                "ring {ring}: the server has {what} {there}, this library {what} {here}; versions never go back: publish from a copy of the server's library"
+                "ring {ring}: the server has {what} {there}, this library {what} {here}; versions never go back: fetch the server's library with codesync mirror and publish from that copy"
             )));
         }
     }

@@ -84,6 +84,7 @@ impl Sandbox {
     pub fn codesync_command(&self, words: &[&str]) -> Result<Command> {
         let mut command = process::command(&bin("codesync")?);
         command.env("CODESYNC_LIBRARY", self.library()).env("CODESYNC_KEYS", self.keys());
+        command.env("CODESYNC_CACHE", self.path("cache"));
         command.args(words);
         Ok(command)
     }

@@ -2,6 +2,7 @@
 
 mod crash;
 mod cut;
+mod figures;
 mod keys;
 mod setting;
 mod teams;

@@ -55,6 +55,13 @@ impl Setting {
         self.sandbox.publish()
     }
 
+    /// Publishes the tree as the next release of another copy of the library.
+    pub fn publish_from(&self, library: &Path) -> Result<()> {
+        let mut command = self.sandbox.codesync_command(&["publish", "--library"])?;
+        run(command.arg(library).arg("--tree").arg(self.sandbox.tree()))?.success()?;
+        Ok(())
+    }
+
     /// `codesync push --json` of `library` with `key` to `url`, not yet started.
     pub fn command(&self, library: &Path, key: &Path, url: &str) -> Result<Command> {
         let mut command = process::command(&parts::bin("codesync")?);

@@ -3,7 +3,7 @@
 use std::{fs, process::Stdio, thread, time::Duration};
 
 use anyhow::{Result, ensure};
-use e2e::{run, tree};
+use e2e::{parts, process, run, script_text, tree};
 
 use crate::setting::Setting;
 
@@ -76,6 +76,38 @@ fn an_older_version_and_forged_metadata_are_refused() -> Result<()> {
     ensure!(lines.is_empty(), "{lines:?}");
     setting.pushed()?;
     setting.in_step()
+}
+
+#[test]
+fn a_second_publisher_catches_up_with_a_mirror_and_goes_on() -> Result<()> {
+    let Some(mut setting) = Setting::published(20)? else { return Ok(()) };
+    setting.pushed()?;
+    let second = setting.sandbox.path("second");
+    setting.copy(&setting.sandbox.library(), &second)?;
+    // The first is two releases ahead of the server, and pushes both at once.
+    for _ in 0..2 {
+        setting.next_release(2)?;
+    }
+    let both = setting.pushed()?;
+    ensure!(both["rings"][0]["previous"] == 1 && both["rings"][0]["release"] == 3, "{both}");
+    setting.in_step()?;
+    setting.publish_from(&second)?;
+    let url = setting.sshd.url(&setting.server());
+    let done = run(&mut setting.command(&second, &setting.publisher, &url)?)?.expect_code(76)?;
+    ensure!(done.err().contains("codesync mirror"), "{done}");
+
+    let copy = setting.sandbox.path("copy");
+    let mut mirror = process::command(&parts::bin("codesync")?);
+    mirror.arg("mirror").arg(&url).arg(&copy).arg("--identity").arg(&setting.machine);
+    mirror.arg("--known-hosts").arg(setting.sshd.known_hosts());
+    mirror.arg("--trusted-root").arg(setting.sandbox.keys().join("root.json"));
+    run(&mut mirror)?.success()?;
+    script_text::mutate(&setting.sandbox.tree(), &mut setting.scripts, &mut setting.rng, 2)?;
+    setting.publish_from(&copy)?;
+    let next = run(&mut setting.command(&copy, &setting.publisher, &url)?)?.success()?.json()?;
+    ensure!(next["rings"][0]["previous"] == 3 && next["rings"][0]["release"] == 4, "{next}");
+    setting.in_step()?;
+    setting.healthy()
 }
 
 #[test]

@@ -34,7 +34,6 @@ fn encode_trees(old: &Tree, new: &Tree) -> Vec<u8> {
         (1, &manifest(old)),
         (2, &manifest(new)),
         &|file| Ok(contents[&file.sha256].clone()),
-        3,
         &mut bytes,
     )
     .unwrap();

@@ -1,42 +1,79 @@
 //! A release's targets: its manifest and the bundles that lead to it.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufWriter, Write},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    sync::Mutex,
+};
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
-use super::{PATCHES, Place, large};
+use super::{Newest, PATCHES, Place, Progress, Step, large};
 use crate::{
-    Error, Kind, Result, bundle, disk,
+    Error, Kind, Result, bundle,
+    disk::Unsynced,
     library::{Library, Published},
-    manifest::{Manifest, sha256},
+    manifest::Manifest,
     older::{self, Patches},
     trust::prefix,
 };
 
-/// Writes manifest and bundles of version `release` of one role's part; returns `targets` of its metadata, and the bytes of
-/// what a client of the release before fetches.
+/// Patches that are made at once: each holds an old manifest.
+const AT_ONCE: usize = 4;
+
+/// A file of `targets/` that was written.
+struct Stored {
+    name: String,
+    hash: String,
+    length: u64,
+}
+
+impl Stored {
+    fn target(&self) -> (String, Value) {
+        let target = json!({"length": self.length, "hashes": {"sha256": self.hash}});
+        (self.name.clone(), target)
+    }
+}
+
+/// Where a role's targets are written to, and what was written.
+struct Shelf<'a> {
+    library: &'a Library,
+    folder: PathBuf,
+    /// With what their names begin.
+    prefix: String,
+    release: u64,
+    manifest: &'a Manifest,
+    written: Mutex<&'a mut Unsynced>,
+}
+
+/// Writes manifest and bundles of version `release` of one role's part; returns `targets` of its
+/// metadata, and the bytes of what a client of the version before fetches. What was written is added
+/// to `written`.
 pub(super) fn store_targets(
     library: &Library,
     place: Place<'_>,
     release: u64,
     manifest: &Manifest,
-    former: Option<&Published>,
+    newest: &Newest,
+    written: &mut Unsynced,
+    progress: &Progress<'_>,
 ) -> Result<(Map<String, Value>, u64)> {
     let (ring, role) = (place.ring, place.role());
     let folder = library.ring(ring)?.join("targets");
     let prefix = prefix(role);
+    let written = Mutex::new(written);
+    let shelf = Shelf { library, folder, prefix, release, manifest, written };
     let mut targets = Map::new();
-    let mut put = |name: String, bytes: &[u8]| -> Result<u64> {
-        let name = format!("{prefix}{name}");
-        let hash = hex::encode(sha256(bytes));
-        disk::replace(&folder.join(format!("{hash}.{name}")), bytes, 0o644)?;
-        targets.insert(name, json!({"length": bytes.len(), "hashes": {"sha256": hash}}));
-        Ok(bytes.len() as u64)
-    };
-    put("manifest".into(), manifest.text().as_bytes())?;
+    let stored = shelf.text("manifest", manifest.text())?;
+    targets.extend([stored.target()]);
 
     // A patch from the release that has the full bundle keeps that bundle in use, however old it
     // is: making a new one takes a hundred times as long as a patch.
+    let former = newest.published.as_ref();
     let full = former.and_then(full_of);
     let oldest = release.saturating_sub(PATCHES).max(1);
     let mut basis = BTreeMap::new();
@@ -44,36 +81,39 @@ pub(super) fn store_targets(
         if let Some(published) = library.signed(ring, role, number)?
             && library.has_manifest(ring, &published)?
         {
-            basis.insert(number, library.manifest(ring, &published)?);
+            basis.insert(number, published);
         }
     }
     let older = older(library, place, former, release)?;
     if !older.is_empty() {
-        put(older::NAME.into(), older::text(&older).as_bytes())?;
+        targets.extend([shelf.text(older::NAME, &older::text(&older))?.target()]);
     }
-    let patches = patches(library, release, manifest, &basis)?;
+    let patches = shelf.patches(ring, &basis, newest, progress)?;
     let mut bytes = 0;
-    for (from, patch) in &patches {
-        bytes = put(format!("{from}-{release}.patch.zst"), patch)?;
+    for patch in patches.values() {
+        bytes = patch.length;
+        targets.extend([patch.target()]);
     }
 
     let older = full.filter(|(number, _, target)| {
         let length = target["length"].as_u64().unwrap_or(0);
-        patches.get(number).is_some_and(|patch| patch.len() as u64 * 4 <= length)
+        patches.get(number).is_some_and(|patch| patch.length * 4 <= length)
     });
     match older {
         Some((_, name, target)) => {
             targets.insert(name, target);
         }
         None => {
-            let full = bundle_of((0, &Manifest::default()), (release, manifest), library)?;
-            let length = put(format!("{release}.full.zst"), &full)?;
+            let name = format!("{release}.full.zst");
+            let full = shelf.bundle(&name, (0, &Manifest::default()))?;
+            progress(Step::Bundled { done: basis.len() + 1, of: basis.len() + 1 });
             if former.is_none() {
-                bytes = length;
+                bytes = full.length;
             }
+            targets.extend([full.target()]);
         }
     }
-    let place = (folder.as_path(), prefix.as_str());
+    let place = (ring, shelf.folder.as_path(), shelf.prefix.as_str());
     targets.append(&mut large::patches(library, place, manifest, &basis, former)?);
     Ok((targets, bytes))
 }
@@ -103,49 +143,104 @@ fn full_of(published: &Published) -> Option<(u64, String, Value)> {
     Some((number, name.clone(), target.clone()))
 }
 
-/// One patch from each of `basis`, made on all cores.
-fn patches(
-    library: &Library,
-    release: u64,
-    manifest: &Manifest,
-    basis: &BTreeMap<u64, Manifest>,
-) -> Result<BTreeMap<u64, Vec<u8>>> {
-    let queue = std::sync::Mutex::new(basis.iter());
-    let worker = || -> Result<Vec<(u64, Vec<u8>)>> {
-        let mut done = Vec::new();
-        loop {
-            let next = match queue.lock() {
-                Ok(mut queue) => queue.next(),
-                Err(_) => None,
-            };
-            let Some((&number, old)) = next else { return Ok(done) };
-            done.push((number, bundle_of((number, old), (release, manifest), library)?));
+impl Shelf<'_> {
+    /// Writes the target `name`, which is `text`.
+    fn text(&self, name: &str, text: &str) -> Result<Stored> {
+        let fail = |error| Error::io("write", &self.folder, &error);
+        self.put(name, |out| out.write_all(text.as_bytes()).map_err(fail))
+    }
+
+    /// Writes the target `name`, which `fill` writes, under its hash.
+    fn put(&self, name: &str, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Stored> {
+        let fail = |error: std::io::Error| Error::io("write in", &self.folder, &error);
+        let mode = fs::Permissions::from_mode(0o644);
+        let file = tempfile::Builder::new()
+            .prefix(".new-")
+            .permissions(mode.clone())
+            .tempfile_in(&self.folder)
+            .map_err(fail)?;
+        let mut out = Hashed { file: BufWriter::new(file), hasher: Sha256::new(), length: 0 };
+        fill(&mut out)?;
+        let Hashed { file, hasher, length } = out;
+        let file = file.into_inner().map_err(|error| fail(error.into_error()))?;
+        // The umask may have taken bits away.
+        file.as_file().set_permissions(mode).map_err(fail)?;
+        let hash = hex::encode(hasher.finalize());
+        let name = format!("{}{name}", self.prefix);
+        let path = self.folder.join(format!("{hash}.{name}"));
+        file.persist(&path).map_err(|error| fail(error.error))?;
+        if let Ok(mut written) = self.written.lock() {
+            written.add(path);
         }
-    };
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
-        let mut patches = BTreeMap::new();
-        for thread in threads {
-            let made = thread
-                .join()
-                .map_err(|_| Error::new(Kind::Io, "making a patch failed unexpectedly"))?;
-            patches.extend(made?);
-        }
-        Ok(patches)
-    })
+        Ok(Stored { name, hash, length })
+    }
+
+    /// One patch from each of `basis`, made on several cores.
+    fn patches(
+        &self,
+        ring: &str,
+        basis: &BTreeMap<u64, Published>,
+        newest: &Newest,
+        progress: &Progress<'_>,
+    ) -> Result<BTreeMap<u64, Stored>> {
+        let queue = Mutex::new((basis.iter(), 0));
+        let worker = || -> Result<Vec<(u64, Stored)>> {
+            let mut done = Vec::new();
+            loop {
+                let next = queue.lock().ok().and_then(|mut queue| queue.0.next());
+                let Some((&number, published)) = next else { return Ok(done) };
+                let name = format!("{number}-{}.patch.zst", self.release);
+                let old = match &newest.published {
+                    Some(former) if former.release == number => None,
+                    _ => Some(self.library.manifest(ring, published)?),
+                };
+                let old = old.as_ref().unwrap_or(&newest.manifest);
+                done.push((number, self.bundle(&name, (number, old))?));
+                if let Ok(mut queue) = queue.lock() {
+                    queue.1 += 1;
+                    progress(Step::Bundled { done: queue.1, of: basis.len() });
+                }
+            }
+        };
+        let cores =
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(AT_ONCE);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
+            let mut patches = BTreeMap::new();
+            for thread in threads {
+                let made = thread
+                    .join()
+                    .map_err(|_| Error::new(Kind::Io, "making a patch failed unexpectedly"))?;
+                patches.extend(made?);
+            }
+            Ok(patches)
+        })
+    }
+
+    /// Writes the bundle `name` that leads from `old` to the new release.
+    fn bundle(&self, name: &str, old: (u64, &Manifest)) -> Result<Stored> {
+        let content = |file: &crate::manifest::File| self.library.content(file);
+        let new = (self.release, self.manifest);
+        self.put(name, |out| bundle::encode(old, new, &content, out))
+    }
 }
 
-fn bundle_of(old: (u64, &Manifest), new: (u64, &Manifest), library: &Library) -> Result<Vec<u8>> {
-    let carried: u64 = new.1.carried(old.1).iter().map(|file| file.size).sum();
-    // Level 19 for what people change in a day; long-distance matching at level 3 beats it on
-    // large binaries and is much quicker (docs/performance.md).
-    let level = match carried {
-        0..=0x0400_0000 => 19,
-        0x0400_0001..=0x1000_0000 => 12,
-        _ => 3,
-    };
-    let mut bytes = Vec::new();
-    bundle::encode(old, new, &|file| library.content(file), level, &mut bytes)?;
-    Ok(bytes)
+/// Hashes and counts what goes into a file.
+struct Hashed {
+    file: BufWriter<tempfile::NamedTempFile>,
+    hasher: Sha256,
+    length: u64,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hasher.update(bytes.get(..written).unwrap_or_default());
+        self.length += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
 }

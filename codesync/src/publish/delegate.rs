@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{Issue, Lifetimes, lock};
+use super::{Issue, Lifetimes, Newest, lock};
 use crate::{
     Error, Kind, Result,
     library::{Library, Published},
@@ -75,7 +75,7 @@ pub fn delegate(
     let mut public = top.signed["delegations"]["keys"].as_object().cloned().unwrap_or_default();
     public.extend(theirs.iter().map(|key| (key.id().to_owned(), key.object())));
     let note = format!("{} delegated to {team}", paths.join(" "));
-    sign(library, keys, (ring, &note), &top, (public, teams), lifetimes, now)
+    sign(library, keys, (ring, &note), (public, teams), lifetimes, now)
 }
 
 /// Takes back what `team` may publish in `ring`: its files go. Returns the release that says so.
@@ -96,7 +96,7 @@ pub fn undelegate(
     }
     let public = top.signed["delegations"]["keys"].as_object().cloned().unwrap_or_default();
     let note = format!("nothing delegated to {team} any more");
-    sign(library, keys, (ring, &note), &top, (public, teams), lifetimes, now)
+    sign(library, keys, (ring, &note), (public, teams), lifetimes, now)
 }
 
 pub(super) fn unknown(ring: &str, team: &str) -> Error {
@@ -156,7 +156,6 @@ fn sign(
     library: &Library,
     keys: &Keys,
     (ring, note): (&str, &str),
-    top: &Published,
     (mut public, teams): (Map<String, Value>, Vec<Value>),
     lifetimes: Lifetimes,
     now: DateTime<Utc>,
@@ -169,8 +168,10 @@ fn sign(
         false => json!({"keys": public, "roles": teams}),
     };
     let place = ring.into();
-    let delegations = Some(delegations);
-    let issue = Issue { library, keys, place, note, lifetimes, now, delegations };
+    let (delegations, progress) = (Some(delegations), &|_| ());
+    let newest = Newest::of(library, place)?;
+    let manifest = newest.manifest.clone();
+    let issue = Issue { library, keys, place, note, lifetimes, now, delegations, newest, progress };
     let key = issue.key()?;
-    Ok(issue.sign(&key, &library.manifest(ring, top)?, None)?.release)
+    Ok(issue.sign(&key, &manifest, None)?.release)
 }

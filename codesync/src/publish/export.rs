@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use crate::{
@@ -14,13 +14,37 @@ use crate::{
 
 /// Makes `export/RING` equal to `manifest`, touching only what differs.
 ///
+/// `export/.RING` names the manifest that the tree equals. Where that is the one of `former`, only
+/// what differs from it is looked at; otherwise, or without it, every file is.
+///
 /// An rsync that runs at the same time sees each file old or new, never half of one.
-pub fn update(library: &Library, ring: &str, manifest: &Manifest) -> Result<()> {
+pub(crate) fn update(
+    library: &Library,
+    ring: &str,
+    manifest: &Manifest,
+    former: Option<&Manifest>,
+) -> Result<()> {
     let tree = library.folder().join("export").join(ring);
     disk::make_folder(&tree, 0o755)?;
-    remove_others(&tree, "", manifest)?;
+    let mark = mark(library, ring);
+    let stands = disk::read_bounded(&mark, 64).ok().flatten().unwrap_or_default();
+    let former = former.filter(|former| hex::encode(former.hash()).as_bytes() == stands);
+    // Gone while the tree is neither: a crash from here on leads to a full comparison.
+    crate::store::remove(&mark)?;
+    let empty = Manifest::default();
+    let changes = manifest.changes(former.unwrap_or(&empty));
+    match former {
+        // First what goes: a file can make room for a folder of its name.
+        Some(old) => {
+            let gone = changes.iter().filter(|change| change.new.is_none());
+            for at in gone.filter_map(|change| change.old) {
+                remove(&tree, &old.path(at))?;
+            }
+        }
+        None => drop(remove_others(&tree, "", manifest)?),
+    }
     let mut last = None;
-    for file in manifest.files() {
+    for file in changes.iter().filter_map(|change| manifest.at(change.new?)) {
         let path = tree.join(&file.path);
         if let Some(folder) = path.parent()
             && last.as_deref() != Some(folder)
@@ -29,6 +53,25 @@ pub fn update(library: &Library, ring: &str, manifest: &Manifest) -> Result<()> 
             last = Some(folder.to_owned());
         }
         place(library, &file, &path)?;
+    }
+    // Not synced: a mark that is lost or torn is no mark.
+    fs::write(&mark, hex::encode(manifest.hash()))
+        .map_err(|error| Error::io("write", &mark, &error))
+}
+
+fn mark(library: &Library, ring: &str) -> PathBuf {
+    // No ring's name begins with a dot.
+    library.folder().join("export").join(format!(".{ring}"))
+}
+
+/// Removes a file that is not in the release any more, and folders that it leaves empty.
+fn remove(tree: &Path, path: &str) -> Result<()> {
+    let file = tree.join(path);
+    crate::store::remove(&file)?;
+    for folder in file.ancestors().skip(1).take_while(|folder| *folder != tree) {
+        if fs::remove_dir(folder).is_err() {
+            break;
+        }
     }
     Ok(())
 }

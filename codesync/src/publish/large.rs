@@ -28,13 +28,20 @@ const ALL_MAX: usize = 64;
 /// `former` lists; returns them as targets by name.
 pub(super) fn patches(
     library: &Library,
-    (folder, prefix): (&Path, &str),
+    (ring, folder, prefix): (&str, &Path, &str),
     manifest: &Manifest,
-    basis: &BTreeMap<u64, Manifest>,
+    basis: &BTreeMap<u64, Published>,
     former: Option<&Published>,
 ) -> Result<Map<String, Value>> {
     let mut targets = Map::new();
-    for (old, new) in pairs(manifest, basis).into_iter().take(ALL_MAX) {
+    if !manifest.files().any(|file| file.size > BUNDLED_MAX) {
+        return Ok(targets);
+    }
+    let basis = basis
+        .iter()
+        .map(|(&number, published)| Ok((number, library.manifest(ring, published)?)))
+        .collect::<Result<_>>()?;
+    for (old, new) in pairs(manifest, &basis).into_iter().take(ALL_MAX) {
         let name = format!("{prefix}{}", large::name(&old.sha256, &new.sha256));
         let listed = former.and_then(|former| former.signed["targets"].get(&name));
         let there = |target: &&Value| {

@@ -40,9 +40,14 @@ pub(super) fn commit(session: &mut Session) -> Result<Committed> {
             .tree
             .as_ref()
             .ok_or_else(|| Error::new(Kind::Usage, "a commit comes when nothing is lacking"))?;
-        contents(library, incoming, manifest)?;
+        let mended = contents(library, incoming, manifest)?;
         targets(library, incoming, ring, one)?;
-        manifests.push((ring, manifest));
+        // The export links to objects: a mended one, and the same release again, bring all of it
+        // in order, file by file.
+        let before = one.before.release();
+        let follows = before > 0 && before != one.after.release() && !mended;
+        let former = || library.tree(ring, &library.parts(ring, before).ok()??).ok();
+        manifests.push((ring, manifest, follows.then(former).flatten()));
     }
     // Everything that the metadata names is on the disk before any of it names it.
     disk::sync_everything(library.folder())?;
@@ -65,15 +70,17 @@ pub(super) fn commit(session: &mut Session) -> Result<Committed> {
             previous: one.before.release(),
         });
     }
-    for (ring, manifest) in manifests {
-        export::update(library, ring, manifest)?;
+    for (ring, manifest, former) in manifests {
+        export::update(library, ring, manifest, former.as_ref())?;
     }
     incoming.clean(None)?;
     pending.clear();
     Ok(done)
 }
 
-fn contents(library: &Library, incoming: &mut Incoming, manifest: &Manifest) -> Result<()> {
+/// Whether one of them was here, but damaged.
+fn contents(library: &Library, incoming: &mut Incoming, manifest: &Manifest) -> Result<bool> {
+    let mut mended = false;
     for file in manifest.missing(&Manifest::default()) {
         if !incoming.has(&file.sha256)? {
             continue;
@@ -82,9 +89,10 @@ fn contents(library: &Library, incoming: &mut Incoming, manifest: &Manifest) -> 
         if let Some(folder) = object.parent() {
             disk::make_folder(folder, 0o755)?;
         }
+        mended |= object.exists();
         place(incoming, &file.sha256, file.size, &object)?;
     }
-    Ok(())
+    Ok(mended)
 }
 
 fn targets(library: &Library, incoming: &mut Incoming, ring: &str, one: &Pending) -> Result<()> {

@@ -181,6 +181,12 @@ pub enum Command {
         /// The tree: modules/, scripts/, conf/ …
         #[arg(long, value_name = "DIR")]
         tree: PathBuf,
+        /// Read every file again, and mend what the library stores and exports
+        #[arg(long)]
+        rehash: bool,
+        /// Where to remember which files need no second reading [default: the user's cache folder]
+        #[arg(long, env = "CODESYNC_CACHE", value_name = "DIR")]
+        cache: Option<PathBuf>,
         /// The ring
         #[arg(long, value_name = "NAME", default_value = "stable")]
         ring: String,

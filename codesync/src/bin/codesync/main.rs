@@ -1,5 +1,6 @@
 //! `codesync`: publishes a signed code library and hands it out.
 
+mod bar;
 mod cli;
 mod diff;
 mod mirror;
@@ -46,14 +47,23 @@ fn run(command: Command) -> Result<()> {
             publish::init(&library.library, &keys, &rings, (root_keys, root_threshold), now)?;
             report::init(&library.library, &keys, &rings, json)
         }
-        Command::Publish { library, keys, tree, ring, team, note, json } => {
+        Command::Publish { library, keys, tree, ring, team, note, rehash, cache, json } => {
             let library = Library::open(&library.library)?;
             let keys = keys.open();
             let began = std::time::Instant::now();
+            let cache = cache.or_else(bar::cache_folder);
+            let bar = bar::Publishing::new();
+            let tree = publish::Tree {
+                folder: &tree,
+                cache: cache.as_deref(),
+                rehash,
+                progress: &|step| bar.show(step),
+            };
             let place = Place { ring: &ring, team: team.as_deref() };
             let lifetimes = Lifetimes::default();
-            let done = publish::publish(&library, &keys, &tree, place, &note, lifetimes, now)?;
-            report::published(&done, began.elapsed(), json)
+            let done = publish::publish(&library, &keys, tree, place, &note, lifetimes, now);
+            bar.clear();
+            report::published(&done?, began.elapsed(), json)
         }
         Command::Promote { library, keys, from, to, team, json } => {
             let library = Library::open(&library.library)?;

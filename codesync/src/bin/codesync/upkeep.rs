@@ -10,7 +10,6 @@ use codesync::{
     sign::Keys,
     source::{self, Access, Address},
 };
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::report::{bytes, plain, print, print_json};
 
@@ -41,11 +40,7 @@ pub fn push(library: &Library, way: &Way, rings: &[String], json: bool) -> Resul
     };
     let began = std::time::Instant::now();
     let mut remote = source::receiver(&address, &settings)?;
-    // Hidden by itself where stderr is no terminal.
-    let bar = ProgressBar::no_length().with_style(
-        ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
+    let bar = crate::bar::bytes("sent");
     let progress = |sent, total| {
         bar.set_length(total);
         bar.set_position(sent);
