@@ -12,13 +12,14 @@ use std::{
 use crate::{
     Error, Kind, Result,
     library::Library,
-    manifest::{BUNDLED_MAX, File},
     name,
+    record::{Counted, Visit},
     trust::{ROOTS_MAX, Versions},
-    wire::{Failure, FileHead, OBJECTS_MAX, Op, PIECE, Request, SIGNATURE_MAX, Tag, VERSION},
+    wire::{Failure, FileHead, OBJECTS_MAX, Op, PIECE, Request, Tag, VERSION},
     wire::{read_frame, write_frame},
 };
 
+mod delta;
 mod pipe;
 
 pub use pipe::Pipe;
@@ -27,9 +28,30 @@ pub use pipe::Pipe;
 pub const SILENCE: Duration = Duration::from_secs(60);
 const REQUESTS_MAX: u32 = 100_000;
 const SESSION_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Most bytes that a client may send in one session.
+const RECEIVED_MAX: u64 = 1 << 30;
+/// Bytes of answers after which no further request of a session is answered.
+const SENT_MAX: u64 = 1 << 40;
 
-/// Answers requests from `reader` on `writer` until the client ends.
-pub fn serve(library: &Library, reader: &mut impl Read, writer: &mut impl Write) -> Result<()> {
+/// Answers requests from `reader` on `writer` until the client ends; tells in `visit` what it was.
+pub fn serve(
+    library: &Library,
+    reader: &mut impl Read,
+    writer: &mut impl Write,
+    visit: &mut Visit,
+) -> Result<()> {
+    let (mut reader, mut writer) = (Counted::new(reader), Counted::new(writer));
+    let result = session(library, &mut reader, &mut writer, visit);
+    (visit.received, visit.sent) = (reader.bytes, writer.bytes);
+    result
+}
+
+fn session<R: Read, W: Write>(
+    library: &Library,
+    reader: &mut Counted<R>,
+    writer: &mut Counted<W>,
+    visit: &mut Visit,
+) -> Result<()> {
     let began = Instant::now();
     let mut out = BufWriter::with_capacity(PIECE + 16, writer);
     let mut payload = Vec::new();
@@ -53,10 +75,14 @@ pub fn serve(library: &Library, reader: &mut impl Read, writer: &mut impl Write)
         if began.elapsed() > SESSION_MAX {
             return end(&mut out, "limit", "the session is too old; connect anew");
         }
-        match answer(library, &request.op, reader, &mut out) {
+        if reader.bytes > RECEIVED_MAX || out.get_ref().bytes > SENT_MAX {
+            return end(&mut out, "limit", "too many bytes in one session; connect anew");
+        }
+        match answer(library, &request.op, reader, &mut out, visit) {
             Ok(()) => {}
             Err(Answer::Refuse(code, message)) if code == "not-found" => {
                 fail(&mut out, code, &message)?;
+                visit.missing = Some(message);
             }
             Err(Answer::Refuse(code, message)) => return end(&mut out, code, &message),
             Err(Answer::Gone(error)) => return Err(error),
@@ -95,6 +121,7 @@ fn answer(
     op: &Op,
     reader: &mut impl Read,
     out: &mut impl Write,
+    visit: &mut Visit,
 ) -> Result<(), Answer> {
     match op {
         Op::Refresh { ring, root, timestamp, snapshot, targets } => {
@@ -104,7 +131,10 @@ fn answer(
                 snapshot: *snapshot,
                 targets: *targets,
             };
-            for (name, bytes) in newer(library, ring, have)? {
+            let files = newer(library, ring, have)?;
+            visit.ring = Some(ring.clone());
+            (visit.previous, visit.release) = (*targets, told(&files).unwrap_or(*targets));
+            for (name, bytes) in files {
                 send(out, &name, bytes.len() as u64, &mut bytes.as_slice())?;
             }
         }
@@ -132,7 +162,7 @@ fn answer(
                 send(out, hash, length, &mut file)?;
             }
         }
-        Op::Delta { sha256, length } => delta(library, sha256, *length, reader, out)?,
+        Op::Delta { sha256, length } => delta::answer(library, sha256, *length, reader, out)?,
     }
     write_frame(out, Tag::End, &[])?;
     Ok(())
@@ -168,6 +198,11 @@ fn newer(library: &Library, ring: &str, have: Versions) -> Result<Vec<(String, V
         }
     }
     Ok(files)
+}
+
+/// The release that these metadata files are of.
+fn told(files: &[(String, Vec<u8>)]) -> Option<u64> {
+    files.iter().find_map(|(name, _)| name.strip_suffix(".targets.json")?.parse().ok())
 }
 
 fn ring_folder(library: &Library, ring: &str) -> Result<std::path::PathBuf, Answer> {
@@ -207,56 +242,6 @@ fn send(
         left -= want as u64;
     }
     Ok(())
-}
-
-fn delta(
-    library: &Library,
-    hash: &str,
-    length: u64,
-    reader: &mut impl Read,
-    out: &mut impl Write,
-) -> Result<(), Answer> {
-    if !name::is_sha256(hash) || length > SIGNATURE_MAX {
-        return Err(Answer::Refuse("bad-request", "no such signature".into()));
-    }
-    let mut signature = Vec::new();
-    let mut payload = Vec::new();
-    while (signature.len() as u64) < length {
-        match read_frame(reader, &mut payload).map_err(Answer::Gone)? {
-            Some(Tag::Signature) if !payload.is_empty() => signature.extend_from_slice(&payload),
-            _ => return Err(Answer::Refuse("bad-request", "a signature was expected".into())),
-        }
-    }
-    let path = object(library, hash);
-    let size = open(&path, hash)?.metadata()?.len();
-    if size > BUNDLED_MAX {
-        return Err(Answer::Refuse("not-found", format!("{hash} is too large for a delta")));
-    }
-    let mut sha256 = [0; 32];
-    let _ = hex::decode_to_slice(hash, &mut sha256);
-    let file = File { path: hash.to_owned(), sha256, size, executable: false };
-    let content =
-        library.content(&file).map_err(|error| Answer::Refuse("internal", error.to_string()))?;
-    let bad = |_| Answer::Refuse("bad-request", "the signature is damaged".into());
-    if !sane(&signature) {
-        return Err(Answer::Refuse("bad-request", "the signature's block sizes are odd".into()));
-    }
-    let signature = fast_rsync::Signature::deserialize(signature).map_err(bad)?;
-    let mut delta = Vec::new();
-    fast_rsync::diff(&signature.index(), &content, &mut delta)
-        .map_err(|error| Answer::Refuse("internal", error.to_string()))?;
-    send(out, hash, delta.len() as u64, &mut delta.as_slice())
-}
-
-/// The library trusts the sizes in a signature's header; a client could ask for blocks of no
-/// bytes, or for hashes of four bits that collide everywhere.
-fn sane(signature: &[u8]) -> bool {
-    let field = |at: usize| {
-        let bytes = signature.get(at..at + 4)?;
-        Some(u32::from_be_bytes(bytes.try_into().ok()?))
-    };
-    field(4).is_some_and(|block| (128..=1 << 20).contains(&block))
-        && field(8).is_some_and(|hash| (8..=16).contains(&hash))
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ struct Program {
     file: PathBuf,
     words: Vec<OsString>,
     access: Access,
+    /// The file in which it records what it did.
+    log: Option<PathBuf>,
 }
 
 /// Runs one session. Returns only when nothing was started.
@@ -95,8 +97,10 @@ fn allowed(judge: &Judge) -> Result<Result<Program, &'static str>, Refusal> {
     let library = judge.policy.library();
     let codesync = |word: &str, access| {
         let file = judge.codesync.clone().or_else(installed_codesync).ok_or("codesync")?;
-        let words = vec![word.into(), "--library".into(), library.into()];
-        Ok(Program { file, words, access })
+        let mut words = vec![word.into(), "--library".into(), library.into()];
+        let log = judge.log.clone();
+        words.extend(log.iter().flat_map(|log| ["--log".into(), log.into()]));
+        Ok(Program { file, words, access, log })
     };
     match decide(&judge.original, &judge.policy) {
         Decision::Serve => Ok(codesync("serve", Access::Read)),
@@ -109,7 +113,7 @@ fn allowed(judge: &Judge) -> Result<Result<Program, &'static str>, Refusal> {
             let mut words: Vec<OsString> = vec!["--server".into(), "--sender".into()];
             words.extend(request.options.into_iter().map(OsString::from));
             words.extend([".".into(), path.into_os_string()]);
-            Ok(Ok(Program { file, words, access: Access::Read }))
+            Ok(Ok(Program { file, words, access: Access::Read, log: None }))
         }
         Decision::Refuse(refusal) => Err(refusal),
     }
@@ -130,7 +134,8 @@ fn become_program(program: &Program, library: &Path, client: &Client) -> String 
     if let Err(error) = std::env::set_current_dir(library) {
         return format!("cannot enter the library {}: {error}", library.display());
     }
-    if let Err(error) = wall::build(library, &program.file, program.access) {
+    if let Err(error) = wall::build(library, &program.file, program.access, program.log.as_deref())
+    {
         return format!("cannot restrict {shown}: {error}");
     }
     let error = Command::new(&program.file)

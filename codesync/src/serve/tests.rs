@@ -20,7 +20,7 @@ fn library() -> (tempfile::TempDir, Library) {
 
 fn session(library: &Library, requests: &[u8]) -> Vec<(Tag, Vec<u8>)> {
     let mut answer = Vec::new();
-    let _ = serve(library, &mut { requests }, &mut answer);
+    let _ = serve(library, &mut { requests }, &mut answer, &mut Visit::default());
     let mut frames = Vec::new();
     let mut reader = answer.as_slice();
     let mut payload = Vec::new();

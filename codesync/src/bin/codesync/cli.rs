@@ -30,6 +30,13 @@ pub struct LibraryOption {
 }
 
 #[derive(Debug, Args)]
+pub struct LogOption {
+    /// Append a line about the session here too, not to syslog alone
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct KeysOption {
     /// The folder of the private keys; keep it away from the server
     #[arg(long, env = "CODESYNC_KEYS", value_name = "DIR")]
@@ -387,12 +394,16 @@ pub enum Command {
     Receive {
         #[command(flatten)]
         library: LibraryOption,
+        #[command(flatten)]
+        log: LogOption,
     },
     /// Hand the library out on stdin and stdout; started by sshd
     #[command(after_help = "Example, as a forced command: see docs/server.md")]
     Serve {
         #[command(flatten)]
         library: LibraryOption,
+        #[command(flatten)]
+        log: LogOption,
     },
 }
 
