@@ -30,6 +30,11 @@ const KEPT: &[(&str, &[&str], &str)] = &[
         "codesync opens HTTP in one place",
     ),
     ("fast_rsync", &["codesync/src/"], "MD4 inside: codesync checks the result's SHA-256"),
+    (
+        "object_store",
+        &["codesync/src/mirror/bucket.rs"],
+        "what is uploaded, and in which order, is read in one place",
+    ),
     ("rusqlite", &["ldi-daemon/src/"], "the journal is the daemon's"),
 ];
 

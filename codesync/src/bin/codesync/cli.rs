@@ -112,9 +112,12 @@ pub struct MirrorOptions {
     /// ssh://user@host[:port]/path, https://host[:port]/path or file:///path
     #[arg(value_name = "SOURCE")]
     pub source: String,
-    /// The copy's folder; made when it is missing
+    /// The copy's folder, made when it is missing, or s3://bucket/prefix
     #[arg(value_name = "DIR")]
-    pub folder: PathBuf,
+    pub target: PathBuf,
+    /// For s3://: the folder of the copy on disk from which the bucket is filled
+    #[arg(long, value_name = "DIR")]
+    pub copy: Option<PathBuf>,
     /// A ring; repeat for more [default: stable]
     #[arg(long = "ring", value_name = "NAME")]
     pub rings: Vec<String>,
