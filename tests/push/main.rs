@@ -3,6 +3,8 @@
 mod crash;
 mod cut;
 mod keys;
+mod memory;
+mod record;
 mod setting;
 mod upkeep;
 mod way;

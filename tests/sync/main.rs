@@ -6,6 +6,7 @@ mod crash;
 mod happy;
 mod harness;
 mod large;
+mod limits;
 mod lying;
 mod relay;
 mod setting;

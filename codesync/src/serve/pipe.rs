@@ -71,3 +71,23 @@ impl<T: AsFd + Write> Write for Pipe<T> {
         self.inner.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn who_neither_asks_nor_reads_ends_the_session() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mut pipe = Pipe::new(ours, Duration::from_millis(50)).unwrap();
+        assert_eq!(pipe.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::TimedOut);
+        let error = loop {
+            if let Err(error) = pipe.write(&[0; 4096]) {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+}

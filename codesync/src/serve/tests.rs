@@ -168,3 +168,13 @@ fn one_content_can_be_had_from_a_byte_on() {
     let failure: Failure = serde_json::from_slice(&frames[0].1).unwrap();
     assert_eq!(failure.code, "bad-request");
 }
+
+#[test]
+fn a_session_has_an_end() {
+    let (_folder, library) = library();
+    let one = request(r#"{"v":1,"op":"objects","sha256":[]}"#);
+    let frames = session(&library, &one.repeat(100_001));
+    assert_eq!(frames.len(), 100_001);
+    let failure: Failure = serde_json::from_slice(&frames[100_000].1).unwrap();
+    assert_eq!(failure.code, "limit");
+}
