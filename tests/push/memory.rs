@@ -14,15 +14,13 @@ use crate::setting::Setting;
 
 const MIB: usize = 1 << 20;
 
-/// Writes `count` files of `mib` MiB that nothing can compress, `changed` bytes of which differ
-/// from one seed to the next.
-fn noise(setting: &Setting, count: usize, mib: usize, changed: u64) -> Result<()> {
+/// Writes `count` files of `mib` MiB, which compress well, so that the publisher's side is quick;
+/// `changed` differs from one release to the next.
+fn repeating(setting: &Setting, count: usize, mib: usize, changed: u64) -> Result<()> {
     for file in 0..count {
         let mut rng = Rng::new(file as u64);
-        let mut bytes: Vec<u8> = Vec::with_capacity(mib * MIB);
-        while bytes.len() < mib * MIB {
-            bytes.extend_from_slice(&rng.bits().to_le_bytes());
-        }
+        let block: Vec<u8> = (0..1024).flat_map(|_| rng.bits().to_le_bytes()).collect();
+        let mut bytes = block.repeat(mib * MIB / block.len());
         bytes.splice(0..8, changed.to_le_bytes());
         let path = setting.sandbox.tree().join(format!("agent/{file}"));
         fs::create_dir_all(setting.sandbox.tree().join("agent"))?;
@@ -69,10 +67,10 @@ fn pushed(setting: &Setting) -> Result<u64> {
 fn a_push_whose_patch_needs_much_memory_does_not_get_it() -> Result<()> {
     let Some(setting) = Setting::published(5)? else { return Ok(()) };
     // A patch of 90 MiB on 90 MiB.
-    noise(&setting, 3, 30, 1)?;
+    repeating(&setting, 3, 30, 1)?;
     setting.sandbox.publish()?;
     setting.pushed()?;
-    noise(&setting, 3, 30, 2)?;
+    repeating(&setting, 3, 30, 2)?;
     setting.sandbox.publish()?;
     let most = pushed(&setting)?;
     println!("most memory of receive: {most} B");

@@ -143,7 +143,7 @@ fn the_dearest_delta_is_bounded() -> Result<()> {
     // Small blocks, as many as a signature may have, and a content that shares nothing with them.
     let mut noise = e2e::rng::Rng::new(1);
     let mut signature = vec![0x72, 0x73, 0x01, 0x36, 0, 0, 0, 128, 0, 0, 0, 8];
-    while signature.len() + 12 <= MIB as usize {
+    while signature.len() as u64 + 12 <= MIB {
         let (a, b) = (noise.bits().to_le_bytes(), noise.bits().to_le_bytes());
         signature.extend_from_slice(&a);
         signature.extend_from_slice(&b[..4]);

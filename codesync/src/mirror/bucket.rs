@@ -132,7 +132,7 @@ impl Bucket {
             let timestamp = format!("rings/{ring}/timestamp.json");
             metadata.remove(&timestamp);
             self.put_all(folder, &lacking(&metadata, &listed), &mut done).await?;
-            self.put_all(folder, &[timestamp.clone()], &mut done).await?;
+            self.put_all(folder, std::slice::from_ref(&timestamp), &mut done).await?;
             local.extend(metadata);
             local.insert(timestamp, 0);
         }
