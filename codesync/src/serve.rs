@@ -13,7 +13,7 @@ use crate::{
     Error, Kind, Result,
     library::Library,
     name,
-    record::{Counted, Visit},
+    record::{Counted, Log, Visit},
     trust::{ROOTS_MAX, Versions},
     wire::{Failure, FileHead, OBJECTS_MAX, Op, PIECE, Request, Tag, VERSION},
     wire::{read_frame, write_frame},
@@ -22,7 +22,7 @@ use crate::{
 mod delta;
 mod pipe;
 
-pub use pipe::Pipe;
+pub use pipe::{Pipe, stdio};
 
 /// Longest silence of a client, and longest wait for one that does not read.
 pub const SILENCE: Duration = Duration::from_secs(60);
@@ -32,6 +32,18 @@ const SESSION_MAX: Duration = Duration::from_secs(24 * 3600);
 const RECEIVED_MAX: u64 = 1 << 30;
 /// Bytes of answers after which no further request of a session is answered.
 const SENT_MAX: u64 = 1 << 40;
+
+/// One session on stdin and stdout, and its line in the record.
+pub fn run(library: &Path, log: Option<&Path>) -> Result<()> {
+    let mut log = Log::open("synced", log);
+    let mut visit = Visit::default();
+    let result = Library::open(library).and_then(|library| {
+        let (mut reader, mut writer) = stdio()?;
+        serve(&library, &mut reader, &mut writer, &mut visit)
+    });
+    log.write(&visit, &result);
+    result
+}
 
 /// Answers requests from `reader` on `writer` until the client ends; tells in `visit` what it was.
 pub fn serve(

@@ -24,7 +24,7 @@ const REFUSED: u8 = 1;
 const USAGE: u8 = 2;
 const CONFIGURATION: u8 = 78;
 
-const CODESYNC: &[&str] = &["/usr/bin/codesync", "/usr/local/bin/codesync"];
+const FOLDERS: &[&str] = &["/usr/bin", "/usr/local/bin"];
 const RSYNC: &[&str] = &["/usr/bin/rsync", "/usr/local/bin/rsync", "/opt/homebrew/bin/rsync"];
 const PATH: &str = "/usr/bin:/bin";
 
@@ -96,8 +96,16 @@ fn client() -> Client {
 fn allowed(judge: &Judge) -> Result<Result<Program, &'static str>, Refusal> {
     let library = judge.policy.library();
     let codesync = |word: &str, access| {
-        let file = judge.codesync.clone().or_else(installed_codesync).ok_or("codesync")?;
-        let mut words = vec![word.into(), "--library".into(), library.into()];
+        // Serving is a program of its own, quicker to start, where the keeper chose no other.
+        let own = installed(&["codesync", word].join("-"));
+        let (file, mut words) = match (&judge.codesync, own) {
+            (None, Some(own)) => (own, Vec::new()),
+            (chosen, _) => {
+                let file = chosen.clone().or_else(|| installed("codesync")).ok_or("codesync")?;
+                (file, vec![word.into()])
+            }
+        };
+        words.extend(["--library".into(), library.into()]);
         let log = judge.log.clone();
         words.extend(log.iter().flat_map(|log| ["--log".into(), log.into()]));
         Ok(Program { file, words, access, log })
@@ -119,9 +127,9 @@ fn allowed(judge: &Judge) -> Result<Result<Program, &'static str>, Refusal> {
     }
 }
 
-fn installed_codesync() -> Option<PathBuf> {
-    let beside = std::env::current_exe().ok().map(|own| own.with_file_name("codesync"));
-    first(beside.into_iter().chain(CODESYNC.iter().map(PathBuf::from)))
+fn installed(name: &str) -> Option<PathBuf> {
+    let beside = std::env::current_exe().ok().map(|own| own.with_file_name(name));
+    first(beside.into_iter().chain(FOLDERS.iter().map(|folder| Path::new(folder).join(name))))
 }
 
 fn first(mut files: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {

@@ -43,7 +43,7 @@ fn count(site: &Site, input: &[u8]) -> Result<f64> {
     let out = site.sandbox.path("callgrind.out");
     let mut valgrind = command(&parts::program("valgrind")?);
     valgrind.args(["--tool=callgrind", &format!("--callgrind-out-file={}", out.display())]);
-    valgrind.arg(bin("codesync")?).args(["serve", "--library"]).arg(site.sandbox.library());
+    valgrind.arg(bin("codesync-serve")?).arg("--library").arg(site.sandbox.library());
     valgrind.stdin(fs::File::open(&file)?).stdout(Stdio::null()).stderr(Stdio::null());
     let status = valgrind.status()?;
     anyhow::ensure!(status.success(), "valgrind ended with {status}");

@@ -88,7 +88,7 @@ fn measure(mut args: Args) -> Result<bool> {
         args.clients = args.clients.min(20);
     }
     let wants = |case| args.case.is_empty() || args.case.contains(&case);
-    for name in ["codesync", "ldi", "codesync-shell"] {
+    for name in ["codesync", "codesync-serve", "ldi", "codesync-shell"] {
         bin(name)?;
     }
     let facts = facts()?;

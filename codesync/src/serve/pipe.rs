@@ -2,6 +2,7 @@
 //! session instead of keeping a process for ever.
 
 use std::{
+    fs::File,
     io::{self, ErrorKind, Read, Write},
     os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
@@ -12,11 +13,27 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
+use crate::{Error, Kind, Result};
+
 /// One end of the session, not blocking longer than its limit.
 #[derive(Debug)]
 pub struct Pipe<T> {
     inner: T,
     silence: Duration,
+}
+
+/// Stdin and stdout, with [`super::SILENCE`].
+pub fn stdio() -> Result<(Pipe<File>, Pipe<File>)> {
+    let ends = |error: io::Error| {
+        Error::new(Kind::Io, format!("stdin and stdout cannot be used: {error}"))
+    };
+    // Not std's own handles, which buffer by line.
+    let clone = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
+    let stdin = clone(io::stdin().as_fd()).map_err(ends)?;
+    let stdout = clone(io::stdout().as_fd()).map_err(ends)?;
+    let reader = Pipe::new(stdin, super::SILENCE).map_err(ends)?;
+    let writer = Pipe::new(stdout, super::SILENCE).map_err(ends)?;
+    Ok((reader, writer))
 }
 
 impl<T: AsFd> Pipe<T> {

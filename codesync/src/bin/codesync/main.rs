@@ -118,7 +118,9 @@ fn run(command: Command) -> Result<()> {
             upkeep::push(&Library::open(&library.library)?, &way, &ring, json)
         }
         Command::Receive { library, log } => session::receive(&library.library, &log, now),
-        Command::Serve { library, log } => session::serve(&library.library, &log),
+        Command::Serve { library, log } => {
+            codesync::serve::run(&library.library, log.log.as_deref())
+        }
     }
 }
 

@@ -1,29 +1,15 @@
-//! `serve` and `receive`: a session on stdin and stdout, and its line in the record.
+//! `receive`: a session on stdin and stdout, and its lines in the record.
 
-use std::{fs::File, io, path::Path};
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use codesync::{
-    Error, Kind, Result,
-    library::Library,
-    receive,
+    Result, receive,
     record::{Counted, Log, Visit},
-    serve::{self, Pipe, SILENCE},
+    serve::stdio,
 };
 
 use crate::cli::LogOption;
-
-/// `serve`.
-pub fn serve(library: &Path, log: &LogOption) -> Result<()> {
-    let mut log = Log::open("synced", log.log.as_deref());
-    let mut visit = Visit::default();
-    let result = Library::open(library).and_then(|library| {
-        let (mut reader, mut writer) = stdio()?;
-        serve::serve(&library, &mut reader, &mut writer, &mut visit)
-    });
-    log.write(&visit, &result);
-    result
-}
 
 /// `receive`.
 pub fn receive(library: &Path, log: &LogOption, now: DateTime<Utc>) -> Result<()> {
@@ -49,20 +35,4 @@ pub fn receive(library: &Path, log: &LogOption, now: DateTime<Utc>) -> Result<()
         log.write(&visit, &result);
     }
     result
-}
-
-type End = Pipe<File>;
-
-/// Stdin and stdout, with a limit on silence.
-fn stdio() -> Result<(End, End)> {
-    let ends = |error: io::Error| {
-        Error::new(Kind::Io, format!("stdin and stdout cannot be used: {error}"))
-    };
-    // Not std's own handles, which buffer by line.
-    let clone = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
-    let stdin = clone(std::os::fd::AsFd::as_fd(&io::stdin())).map_err(ends)?;
-    let stdout = clone(std::os::fd::AsFd::as_fd(&io::stdout())).map_err(ends)?;
-    let reader = Pipe::new(stdin, SILENCE).map_err(ends)?;
-    let writer = Pipe::new(stdout, SILENCE).map_err(ends)?;
-    Ok((reader, writer))
 }
