@@ -21,6 +21,7 @@ pub mod publish;
 pub mod pull;
 pub mod push;
 pub mod receive;
+pub mod record;
 pub mod serve;
 pub mod sign;
 pub mod source;

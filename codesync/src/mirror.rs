@@ -1,4 +1,4 @@
-//! A verified copy of a library, for a static web server or a disk that travels.
+//! A verified copy of a library, for a static web server, a bucket or a disk that travels.
 //!
 //! A mirror is a client that keeps everything: it refreshes and verifies as a machine does, fetches
 //! what it lacks, and only then lets the new metadata be seen, the timestamp last. Whoever reads the
@@ -30,7 +30,10 @@ use crate::{
     trust::{Part, ROOT_MAX, Target, Trust, prefix},
 };
 
+mod bucket;
 mod prune;
+
+pub use bucket::Bucket;
 
 /// Files are not synced one by one: the whole is, before the metadata that names them is written.
 const OBJECT_MODE: u32 = 0o644;
@@ -52,6 +55,8 @@ pub struct Settings<'a> {
     pub max_rate: Option<u64>,
     /// Remove what no release of the last 8 needs.
     pub prune: bool,
+    /// Where to upload the copy to.
+    pub bucket: Option<&'a Bucket>,
 }
 
 /// What was done for one ring.
@@ -67,6 +72,10 @@ pub struct Report {
     pub objects: usize,
     /// Files that were removed, from all rings together; told with the last one.
     pub removed: usize,
+    /// Files that were uploaded to the bucket, from all rings together; told with the last one.
+    pub uploaded: usize,
+    /// Their bytes.
+    pub bytes_uploaded: u64,
     /// Application bytes read from the source.
     pub bytes_received: u64,
 }
@@ -105,6 +114,14 @@ pub fn mirror(settings: &Settings<'_>, now: DateTime<Utc>) -> Result<Vec<Report>
         let removed = prune::prune(settings.folder)?;
         if let Some(last) = reports.last_mut() {
             last.removed = removed;
+        }
+    }
+    if let Some(bucket) = settings.bucket {
+        let done = bucket.upload(settings.folder, settings.rings, settings.prune)?;
+        if let Some(last) = reports.last_mut() {
+            last.uploaded = done.files;
+            last.bytes_uploaded = done.bytes;
+            last.removed += done.removed;
         }
     }
     Ok(reports)

@@ -24,7 +24,7 @@ use crate::{
     union::union,
     upload::{
         ANSWER_MAX, BUNDLE_MAX, Bundle, Bundles, CONTENT_MAX, Content, Contents, LISTED_MAX, Op,
-        RINGS_MAX, Request, State,
+        RINGS_MAX, Request, State, Step,
     },
     wire::{Failure, FileHead, PIECE, Tag, VERSION, gone, read_frame, write_frame},
 };
@@ -42,16 +42,16 @@ const WORKING: Duration = Duration::from_secs(5);
 
 /// Answers a publisher's requests from `reader` on `writer` until it ends. `folder` is the
 /// library, or an empty folder that becomes one with the first commit. `now` is the clock by
-/// which signatures expire.
+/// which signatures expire. Returns what was committed.
 pub fn receive(
     folder: &Path,
     reader: &mut impl Read,
     writer: &mut impl Write,
     now: DateTime<Utc>,
-) -> Result<()> {
+) -> Result<Vec<Step>> {
     let began = Instant::now();
     let mut out = BufWriter::with_capacity(PIECE + 16, writer);
-    let mut session = None;
+    let mut session: Option<Session> = None;
     let mut payload = Vec::new();
     for _ in 0..REQUESTS_MAX {
         let step = read_request(reader, &mut payload).and_then(|op| match op {
@@ -63,7 +63,7 @@ pub fn receive(
         });
         match step {
             Ok(true) => out.flush().map_err(|error| gone(&error))?,
-            Ok(false) => return Ok(()),
+            Ok(false) => return Ok(session.map(|session| session.done).unwrap_or_default()),
             Err(error) => {
                 // Whoever is gone does not hear it; the exit status and stderr say it too.
                 let _ = fail(&mut out, &error);
@@ -139,7 +139,9 @@ fn answer(
         }
         Op::Commit => {
             let done = working(out, || install::commit(session))?;
-            send(out, &done)
+            send(out, &done)?;
+            session.done.extend(done.rings);
+            Ok(())
         }
     }
 }
@@ -215,6 +217,8 @@ struct Session {
     pending: BTreeMap<String, Pending>,
     /// Signed lengths of what may be uploaded.
     wanted: HashMap<Hash, u64>,
+    /// What became visible.
+    done: Vec<Step>,
     now: DateTime<Utc>,
 }
 
@@ -256,6 +260,7 @@ impl Session {
             incoming: Incoming::open(folder)?,
             pending: BTreeMap::new(),
             wanted: HashMap::new(),
+            done: Vec::new(),
             now,
         })
     }

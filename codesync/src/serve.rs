@@ -12,24 +12,59 @@ use std::{
 use crate::{
     Error, Kind, Result,
     library::Library,
-    manifest::{BUNDLED_MAX, File},
     name,
+    record::{Counted, Log, Visit},
     trust::{ROOTS_MAX, TEAMS_MAX, Versions},
-    wire::{Failure, FileHead, OBJECTS_MAX, Op, PIECE, Request, SIGNATURE_MAX, Tag, VERSION},
+    wire::{Failure, FileHead, OBJECTS_MAX, Op, PIECE, Request, Tag, VERSION},
     wire::{read_frame, write_frame},
 };
 
+mod delta;
 mod pipe;
 
-pub use pipe::Pipe;
+pub use delta::sane;
+pub use pipe::{Pipe, stdio};
 
 /// Longest silence of a client, and longest wait for one that does not read.
 pub const SILENCE: Duration = Duration::from_secs(60);
 const REQUESTS_MAX: u32 = 100_000;
 const SESSION_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Most bytes that a client may send in one session.
+const RECEIVED_MAX: u64 = 1 << 30;
+/// Bytes of answers after which no further request of a session is answered.
+const SENT_MAX: u64 = 1 << 40;
 
-/// Answers requests from `reader` on `writer` until the client ends.
-pub fn serve(library: &Library, reader: &mut impl Read, writer: &mut impl Write) -> Result<()> {
+/// One session on stdin and stdout, and its line in the record.
+pub fn run(library: &Path, log: Option<&Path>) -> Result<()> {
+    let mut log = Log::open("synced", log);
+    let mut visit = Visit::default();
+    let result = Library::open(library).and_then(|library| {
+        let (mut reader, mut writer) = stdio()?;
+        serve(&library, &mut reader, &mut writer, &mut visit)
+    });
+    log.write(&visit, &result);
+    result
+}
+
+/// Answers requests from `reader` on `writer` until the client ends; tells in `visit` what it was.
+pub fn serve(
+    library: &Library,
+    reader: &mut impl Read,
+    writer: &mut impl Write,
+    visit: &mut Visit,
+) -> Result<()> {
+    let (mut reader, mut writer) = (Counted::new(reader), Counted::new(writer));
+    let result = session(library, &mut reader, &mut writer, visit);
+    (visit.received, visit.sent) = (reader.bytes, writer.bytes);
+    result
+}
+
+fn session<R: Read, W: Write>(
+    library: &Library,
+    reader: &mut Counted<R>,
+    writer: &mut Counted<W>,
+    visit: &mut Visit,
+) -> Result<()> {
     let began = Instant::now();
     let mut out = BufWriter::with_capacity(PIECE + 16, writer);
     let mut payload = Vec::new();
@@ -53,10 +88,14 @@ pub fn serve(library: &Library, reader: &mut impl Read, writer: &mut impl Write)
         if began.elapsed() > SESSION_MAX {
             return end(&mut out, "limit", "the session is too old; connect anew");
         }
-        match answer(library, &request.op, reader, &mut out) {
+        if reader.bytes > RECEIVED_MAX || out.get_ref().bytes > SENT_MAX {
+            return end(&mut out, "limit", "too many bytes in one session; connect anew");
+        }
+        match answer(library, &request.op, reader, &mut out, visit) {
             Ok(()) => {}
             Err(Answer::Refuse(code, message)) if code == "not-found" => {
                 fail(&mut out, code, &message)?;
+                visit.missing = Some(message);
             }
             Err(Answer::Refuse(code, message)) => return end(&mut out, code, &message),
             Err(Answer::Gone(error)) => return Err(error),
@@ -95,6 +134,7 @@ fn answer(
     op: &Op,
     reader: &mut impl Read,
     out: &mut impl Write,
+    visit: &mut Visit,
 ) -> Result<(), Answer> {
     match op {
         Op::Refresh { ring, root, timestamp, snapshot, targets, roles } => {
@@ -105,7 +145,14 @@ fn answer(
                 targets: *targets,
                 teams: roles.clone().unwrap_or_default(),
             };
-            for (name, bytes) in newer(library, ring, &have, roles.is_some())? {
+            let files = newer(library, ring, &have, roles.is_some())?;
+            visit.ring = Some(ring.clone());
+            visit.previous = have.release();
+            visit.release = match files.is_empty() {
+                true => have.release(),
+                false => library.versions(ring).map_or(0, |versions| versions.release()),
+            };
+            for (name, bytes) in files {
                 send(out, &name, bytes.len() as u64, &mut bytes.as_slice())?;
             }
         }
@@ -133,7 +180,7 @@ fn answer(
                 send(out, hash, length, &mut file)?;
             }
         }
-        Op::Delta { sha256, length } => delta(library, sha256, *length, reader, out)?,
+        Op::Delta { sha256, length } => delta::answer(library, sha256, *length, reader, out)?,
     }
     write_frame(out, Tag::End, &[])?;
     Ok(())
@@ -223,56 +270,6 @@ fn send(
         left -= want as u64;
     }
     Ok(())
-}
-
-fn delta(
-    library: &Library,
-    hash: &str,
-    length: u64,
-    reader: &mut impl Read,
-    out: &mut impl Write,
-) -> Result<(), Answer> {
-    if !name::is_sha256(hash) || length > SIGNATURE_MAX {
-        return Err(Answer::Refuse("bad-request", "no such signature".into()));
-    }
-    let mut signature = Vec::new();
-    let mut payload = Vec::new();
-    while (signature.len() as u64) < length {
-        match read_frame(reader, &mut payload).map_err(Answer::Gone)? {
-            Some(Tag::Signature) if !payload.is_empty() => signature.extend_from_slice(&payload),
-            _ => return Err(Answer::Refuse("bad-request", "a signature was expected".into())),
-        }
-    }
-    let path = object(library, hash);
-    let size = open(&path, hash)?.metadata()?.len();
-    if size > BUNDLED_MAX {
-        return Err(Answer::Refuse("not-found", format!("{hash} is too large for a delta")));
-    }
-    let mut sha256 = [0; 32];
-    let _ = hex::decode_to_slice(hash, &mut sha256);
-    let file = File { path: hash.to_owned(), sha256, size, executable: false };
-    let content =
-        library.content(&file).map_err(|error| Answer::Refuse("internal", error.to_string()))?;
-    let bad = |_| Answer::Refuse("bad-request", "the signature is damaged".into());
-    if !sane(&signature) {
-        return Err(Answer::Refuse("bad-request", "the signature's block sizes are odd".into()));
-    }
-    let signature = fast_rsync::Signature::deserialize(signature).map_err(bad)?;
-    let mut delta = Vec::new();
-    fast_rsync::diff(&signature.index(), &content, &mut delta)
-        .map_err(|error| Answer::Refuse("internal", error.to_string()))?;
-    send(out, hash, delta.len() as u64, &mut delta.as_slice())
-}
-
-/// Whether the sizes in the header of an rsync signature are usable. The library trusts them; a
-/// client could ask for blocks of no bytes, or for hashes of four bits that collide everywhere.
-pub fn sane(signature: &[u8]) -> bool {
-    let field = |at: usize| {
-        let bytes = signature.get(at..at + 4)?;
-        Some(u32::from_be_bytes(bytes.try_into().ok()?))
-    };
-    field(4).is_some_and(|block| (128..=1 << 20).contains(&block))
-        && field(8).is_some_and(|hash| (8..=16).contains(&hash))
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use crate::{Error, Kind, Result};
 pub const VERSION: u32 = 1;
 /// Most contents in one `objects` request.
 pub const OBJECTS_MAX: usize = 500;
-/// Longest signature in a `delta` request, in bytes.
-pub const SIGNATURE_MAX: u64 = 16 << 20;
+/// Longest signature in a `delta` request, in bytes: ten times what `ldi` sends for the largest file.
+pub const SIGNATURE_MAX: u64 = 1 << 20;
 /// Payload of the data frames that we write.
 pub const PIECE: usize = 64 << 10;
 

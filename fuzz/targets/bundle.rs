@@ -41,7 +41,7 @@ fn real() -> &'static [u8] {
         let files = vec![file("f0", a), file("f1", b), file("f3", e), file("g/h", f), file("i", d)];
         let new = Manifest::new(files).expect("a manifest");
         let mut bytes = Vec::new();
-        bundle::encode((1, &old()), (2, &new), &content, 3, &mut bytes).expect("a bundle");
+        bundle::encode((1, &old()), (2, &new), &content, &mut bytes).expect("a bundle");
         bytes
     })
 }

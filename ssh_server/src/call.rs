@@ -30,7 +30,7 @@ and refuses everything else with exit status 1.
   --no-rsync       refuse old rsync clients
   --codesync FILE  the codesync program; default: beside codesync-shell, then /usr/bin,
                    /usr/local/bin
-  --log FILE       append a line per command here too, not to syslog alone
+  --log FILE       append a line per command and per sync here too, not to syslog alone
   --help, --version
 
 As login shell it reads /etc/codesync/shell.conf (owned by root): library, codesync, log, rsync.

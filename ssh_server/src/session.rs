@@ -24,7 +24,7 @@ const REFUSED: u8 = 1;
 const USAGE: u8 = 2;
 const CONFIGURATION: u8 = 78;
 
-const CODESYNC: &[&str] = &["/usr/bin/codesync", "/usr/local/bin/codesync"];
+const FOLDERS: &[&str] = &["/usr/bin", "/usr/local/bin"];
 const RSYNC: &[&str] = &["/usr/bin/rsync", "/usr/local/bin/rsync", "/opt/homebrew/bin/rsync"];
 const PATH: &str = "/usr/bin:/bin";
 
@@ -33,6 +33,8 @@ struct Program {
     file: PathBuf,
     words: Vec<OsString>,
     access: Access,
+    /// The file in which it records what it did.
+    log: Option<PathBuf>,
 }
 
 /// Runs one session. Returns only when nothing was started.
@@ -94,9 +96,19 @@ fn client() -> Client {
 fn allowed(judge: &Judge) -> Result<Result<Program, &'static str>, Refusal> {
     let library = judge.policy.library();
     let codesync = |word: &str, access| {
-        let file = judge.codesync.clone().or_else(installed_codesync).ok_or("codesync")?;
-        let words = vec![word.into(), "--library".into(), library.into()];
-        Ok(Program { file, words, access })
+        // Serving is a program of its own, quicker to start, where the keeper chose no other.
+        let own = installed(&["codesync", word].join("-"));
+        let (file, mut words) = match (&judge.codesync, own) {
+            (None, Some(own)) => (own, Vec::new()),
+            (chosen, _) => {
+                let file = chosen.clone().or_else(|| installed("codesync")).ok_or("codesync")?;
+                (file, vec![word.into()])
+            }
+        };
+        words.extend(["--library".into(), library.into()]);
+        let log = judge.log.clone();
+        words.extend(log.iter().flat_map(|log| ["--log".into(), log.into()]));
+        Ok(Program { file, words, access, log })
     };
     match decide(&judge.original, &judge.policy) {
         Decision::Serve => Ok(codesync("serve", Access::Read)),
@@ -109,15 +121,15 @@ fn allowed(judge: &Judge) -> Result<Result<Program, &'static str>, Refusal> {
             let mut words: Vec<OsString> = vec!["--server".into(), "--sender".into()];
             words.extend(request.options.into_iter().map(OsString::from));
             words.extend([".".into(), path.into_os_string()]);
-            Ok(Ok(Program { file, words, access: Access::Read }))
+            Ok(Ok(Program { file, words, access: Access::Read, log: None }))
         }
         Decision::Refuse(refusal) => Err(refusal),
     }
 }
 
-fn installed_codesync() -> Option<PathBuf> {
-    let beside = std::env::current_exe().ok().map(|own| own.with_file_name("codesync"));
-    first(beside.into_iter().chain(CODESYNC.iter().map(PathBuf::from)))
+fn installed(name: &str) -> Option<PathBuf> {
+    let beside = std::env::current_exe().ok().map(|own| own.with_file_name(name));
+    first(beside.into_iter().chain(FOLDERS.iter().map(|folder| Path::new(folder).join(name))))
 }
 
 fn first(mut files: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
@@ -130,7 +142,8 @@ fn become_program(program: &Program, library: &Path, client: &Client) -> String 
     if let Err(error) = std::env::set_current_dir(library) {
         return format!("cannot enter the library {}: {error}", library.display());
     }
-    if let Err(error) = wall::build(library, &program.file, program.access) {
+    if let Err(error) = wall::build(library, &program.file, program.access, program.log.as_deref())
+    {
         return format!("cannot restrict {shown}: {error}");
     }
     let error = Command::new(&program.file)

@@ -1,10 +1,10 @@
 //! What the kernel refuses the program that is about to be started, whatever a client makes of it.
 //!
-//! Readers cannot write a byte anywhere; nobody gains rights or leaves a core file. On Linux with
-//! Landlock, readers see the library and the system's shared libraries only, cannot change, remove
-//! or create anything, cannot start another program and cannot open connections; publishers write
-//! below the library only. This matters for rsync: filter rules arrive over the protocol, after
-//! every check of the command, and can name files (`merge`).
+//! Readers cannot write a byte anywhere but to their log; nobody gains rights or leaves a core file.
+//! On Linux with Landlock, readers see the library and the system's shared libraries only, cannot
+//! change, remove or create anything, cannot start another program and cannot open connections;
+//! publishers write below the library only. This matters for rsync: filter rules arrive over the
+//! protocol, after every check of the command, and can name files (`merge`).
 
 use std::{io, path::Path};
 
@@ -22,15 +22,16 @@ pub enum Access {
     Write,
 }
 
-/// Builds the walls around this process, for the program that it becomes.
-pub fn build(library: &Path, program: &Path, access: Access) -> io::Result<()> {
+/// Builds the walls around this process, for the program that it becomes and that may append to
+/// `log`, which exists.
+pub fn build(library: &Path, program: &Path, access: Access, log: Option<&Path>) -> io::Result<()> {
     umask(Mode::from_bits_truncate(0o022));
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    if access == Access::Read {
+    if access == Access::Read && log.is_none() {
         // A regular file that grows ends the program; pipes and sockets do not count.
         setrlimit(Resource::RLIMIT_FSIZE, 0, 0)?;
     }
-    kernel::build(library, program, access)
+    kernel::build(library, program, access, log)
 }
 
 #[cfg(target_os = "linux")]
@@ -59,12 +60,17 @@ mod kernel {
         "/dev/urandom",
     ];
 
-    pub(super) fn build(library: &Path, program: &Path, access: Access) -> io::Result<()> {
+    pub(super) fn build(
+        library: &Path,
+        program: &Path,
+        access: Access,
+        log: Option<&Path>,
+    ) -> io::Result<()> {
         nix::sys::prctl::set_no_new_privs()?;
         if access == Access::Write && !moves_between_folders() {
             return Ok(());
         }
-        restrict(library, program, access).map_err(io::Error::other)
+        restrict(library, program, access, log).map_err(io::Error::other)
     }
 
     /// Linux before 5.19 forbids every move between folders once Landlock is on, and a publisher's
@@ -76,7 +82,12 @@ mod kernel {
             .is_ok()
     }
 
-    fn restrict(library: &Path, program: &Path, access: Access) -> Result<(), RulesetError> {
+    fn restrict(
+        library: &Path,
+        program: &Path,
+        access: Access,
+        log: Option<&Path>,
+    ) -> Result<(), RulesetError> {
         let run = AccessFs::from_read(KNOWN);
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
         let mut rules = Ruleset::default()
@@ -93,6 +104,9 @@ mod kernel {
         let null = AccessFs::ReadFile | AccessFs::WriteFile;
         rules = allow(rules, Path::new("/dev/null"), null)?;
         rules = allow(rules, program, AccessFs::ReadFile | AccessFs::Execute)?;
+        if let Some(log) = log {
+            rules = allow(rules, log, AccessFs::WriteFile.into())?;
+        }
         let own = match access {
             Access::Read => read,
             // Everything but running what was uploaded.
@@ -122,7 +136,12 @@ mod kernel {
     use super::Access;
 
     /// No Landlock here: the command's check and the file modes are the walls.
-    pub(super) fn build(_library: &Path, _program: &Path, _access: Access) -> io::Result<()> {
+    pub(super) fn build(
+        _library: &Path,
+        _program: &Path,
+        _access: Access,
+        _log: Option<&Path>,
+    ) -> io::Result<()> {
         Ok(())
     }
 }

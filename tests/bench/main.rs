@@ -3,8 +3,11 @@
 //! Everything runs on loopback within one run, the contestants in turn, so that ratios hold
 //! whatever the machine; no cache is flushed. Medians, and the worst round beside them.
 
+mod account;
 mod cases;
+mod crowd;
 mod git;
+mod instructions;
 mod numbers;
 mod site;
 
@@ -43,6 +46,9 @@ struct Args {
     /// How many commits of --history.
     #[arg(long, default_value_t = 100)]
     steps: usize,
+    /// Clients of the case `crowd`.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=500))]
+    clients: u16,
     /// The seed of the generated libraries.
     #[arg(long, default_value_t = 2)]
     seed: u64,
@@ -62,12 +68,16 @@ enum Case {
     First,
     /// A binary of 50 MB of which 1 % changes.
     Binary,
+    /// Many clients at once, and what they cost the server.
+    Crowd,
+    /// What serve executes when nothing is new, counted by callgrind.
+    Instructions,
     /// Starting scripts through the loader.
     Loader,
 }
 
 fn main() -> ExitCode {
-    if let Some(code) = site::peak_of_words() {
+    if let Some(code) = account::asked().or_else(site::peak_of_words) {
         return code;
     }
     match measure(Args::parse()) {
@@ -87,9 +97,10 @@ fn measure(mut args: Args) -> Result<bool> {
     if args.quick {
         args.rounds = 3;
         args.files = vec![1_000];
+        args.clients = args.clients.min(20);
     }
     let wants = |case| args.case.is_empty() || args.case.contains(&case);
-    for name in ["codesync", "ldi", "codesync-shell"] {
+    for name in ["codesync", "codesync-serve", "ldi", "codesync-shell"] {
         bin(name)?;
     }
     let facts = facts()?;
@@ -113,6 +124,19 @@ fn measure(mut args: Args) -> Result<bool> {
             numbers::print(&list);
             figures.extend(list);
         }
+    }
+    if wants(Case::Crowd) || wants(Case::Instructions) {
+        println!("\n{} files, one round", crowd::FILES);
+        let mut site = Site::new(args.seed, crowd::FILES)?;
+        let mut list = Vec::new();
+        if wants(Case::Instructions) {
+            list.extend(instructions::nothing(&site)?);
+        }
+        if wants(Case::Crowd) {
+            list.extend(crowd::crowd(&mut site, args.clients.into())?);
+        }
+        numbers::print(&list);
+        figures.extend(list);
     }
     if wants(Case::Binary) && !args.quick {
         println!("\na binary of 50 MB, {} rounds", args.rounds);

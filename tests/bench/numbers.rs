@@ -43,6 +43,8 @@ pub enum Unit {
     Time,
     /// Bytes.
     Bytes,
+    /// Whatever the name says.
+    Count,
 }
 
 /// What a figure shall be.
@@ -101,6 +103,7 @@ impl Figure {
             (None, _) => "-".to_owned(),
             (Some(value), Unit::Time) => format!("{value:.1} ms"),
             (Some(value), Unit::Bytes) => format!("{value:.0} B"),
+            (Some(value), Unit::Count) => format!("{value:.0}"),
         }
     }
 
@@ -110,7 +113,7 @@ impl Figure {
             "files": self.files,
             "case": self.case,
             "name": self.name,
-            "unit": match self.unit { Unit::Time => "ms", Unit::Bytes => "bytes" },
+            "unit": match self.unit { Unit::Time => "ms", Unit::Bytes => "bytes", Unit::Count => "count" },
             "median": self.samples.median(),
             "worst": self.samples.worst(),
             "rounds": self.samples.0,

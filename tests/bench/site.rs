@@ -28,8 +28,10 @@ pub struct Site {
     pub files: usize,
     /// How long the first publication took.
     pub first_publication: Duration,
-    sandbox: Sandbox,
-    sshd: Sshd,
+    /// Where everything is.
+    pub sandbox: Sandbox,
+    /// Its server.
+    pub sshd: Sshd,
     limited: PathBuf,
     any: PathBuf,
     scripts: Vec<Script>,

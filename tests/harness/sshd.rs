@@ -77,7 +77,7 @@ impl Sshd {
                  KbdInteractiveAuthentication no\nPubkeyAuthentication yes\n\
                  PermitRootLogin prohibit-password\nPermitUserRC no\nExposeAuthInfo yes\n\
                  UseDNS no\nPrintMotd no\nX11Forwarding no\nLogLevel VERBOSE\n\
-                 MaxStartups 200\nMaxSessions 50\nSetEnv HOME={}\n",
+                 MaxStartups 1000\nMaxSessions 50\nSetEnv HOME={}\n",
                 at("host_key"),
                 at("authorized_keys"),
                 dir.display(),
@@ -162,6 +162,11 @@ impl Sshd {
     /// The port.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The listener's process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The account that the keys open.

@@ -4,6 +4,8 @@ mod crash;
 mod cut;
 mod figures;
 mod keys;
+mod memory;
+mod record;
 mod setting;
 mod teams;
 mod upkeep;

@@ -34,7 +34,9 @@ impl Setting {
         fs::create_dir(&server)?;
         let sshd = Sshd::start(&sandbox.path("sshd"))?;
         let shell = parts::bin("codesync-shell")?;
-        let forced = format!("{} --library {}", shell.display(), server.display());
+        let log = sandbox.path("shell.log");
+        let forced =
+            format!("{} --library {} --log {}", shell.display(), server.display(), log.display());
         let machine = sshd.key("machine", &Access::Forced(forced.clone()))?;
         let publisher = sshd.key("publisher", &Access::Forced(format!("{forced} --publish")))?;
         sandbox.configure(&[&sshd.url(&server)], Some((&machine, &sshd.known_hosts())))?;

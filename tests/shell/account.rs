@@ -104,7 +104,10 @@ fn the_login_shell_alone_holds() -> Result<()> {
     let Some(server) = server(Kind::Account)? else { return Ok(()) };
     // A key without a forced command: what was sent reaches the login shell as -c.
     let done = server.ssh("open", &[], "codesync serve")?.success()?;
-    ensure!(done.out().trim() == "serve --library /srv/codesync", "{done}");
+    ensure!(
+        done.out().trim() == "serve --library /srv/codesync --log /var/log/shell.log",
+        "{done}"
+    );
     for command in [
         "sh",
         "codesync receive",

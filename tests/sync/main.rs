@@ -7,6 +7,7 @@ mod faults;
 mod happy;
 mod harness;
 mod large;
+mod limits;
 mod lying;
 mod relay;
 mod seed;

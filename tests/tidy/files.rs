@@ -34,7 +34,10 @@ pub fn all() -> Result<Vec<Text>> {
                 if !MADE.iter().any(|name| item.file_name() == *name) {
                     folders.push(path);
                 }
-            } else if kind.is_file() && item.metadata()?.len() <= MAX_BYTES {
+            } else if item.file_name() != ".git"
+                && kind.is_file()
+                && item.metadata()?.len() <= MAX_BYTES
+            {
                 // What is not UTF-8 is a fixture or a picture.
                 if let Some(text) = fs::read(&path).ok().and_then(|b| String::from_utf8(b).ok()) {
                     files.push(Text { path: relative(&root, &path)?, text });

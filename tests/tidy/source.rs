@@ -31,8 +31,13 @@ const KEPT: &[(&str, &[&str], &str)] = &[
     ),
     (
         "fast_rsync",
-        &["codesync/src/", "fuzz/targets/delta.rs"],
+        &["codesync/src/", "fuzz/targets/delta.rs", "tests/bench/cases.rs"],
         "MD4 inside: codesync checks the result's SHA-256",
+    ),
+    (
+        "object_store",
+        &["codesync/src/mirror/bucket.rs"],
+        "what is uploaded, and in which order, is read in one place",
     ),
     ("rusqlite", &["ldi-daemon/src/"], "the journal is the daemon's"),
 ];

@@ -58,6 +58,7 @@ impl Setting {
             access: Access { timeout: Duration::from_secs(5), ..Access::default() },
             max_rate: None,
             prune,
+            bucket: None,
         };
         mirror(&settings, self.now)
     }
@@ -230,6 +231,7 @@ fn a_lying_source_changes_nothing() {
         access: Access::default(),
         max_rate: None,
         prune: false,
+        bucket: None,
     };
     assert_eq!(mirror(&settings, setting.now).unwrap_err().kind(), Kind::Config);
     let fresh = setting.path("fresh");

@@ -3,16 +3,23 @@
 //!
 //! Whatever fails here is no failure of the push: the contents are then asked for one by one.
 
-use std::{fs, io::BufReader};
+use std::{fs, io::BufReader, sync::Mutex};
 
 use crate::{
-    Error, Result, bundle,
+    Error, Kind, Result, bundle,
     library::Library,
     manifest::{MANIFEST_MAX, Manifest, sha256},
     pull::{self, Transfer},
     receive::Incoming,
     trust::{Offer, Target},
 };
+
+/// Most bytes that one bundle may make the server hold: its basis, and the window of its stream.
+/// Contents of larger ones are uploaded one by one, which takes the publisher's time and not the
+/// server's memory.
+const HELD_MAX: u64 = 128 << 20;
+/// The window of a bundle without a basis.
+const WINDOW: u64 = 64 << 20;
 
 /// What the server has of a role's part, to build upon.
 pub(super) fn base(
@@ -70,20 +77,20 @@ fn step(
     let file = fs::File::open(&path).map_err(|error| Error::io("read", &path, &error))?;
     let mut reader = BufReader::new(file);
     let header = bundle::read_header(&mut reader)?;
-    let mut basis = std::collections::HashMap::new();
-    for &at in &header.basis {
-        let file = old.at(at).ok_or_else(|| Error::refused("no such basis file"))?;
-        let content = match incoming.read(&file.sha256, file.size) {
-            Some(content) => content,
-            None => library.content(&file)?,
-        };
-        basis.insert(file.sha256, content);
+    if held(&header, old) > HELD_MAX {
+        return Err(Error::refused("the bundle takes more memory than a session may have"));
     }
+    // Contents are read from it and written to it, in turn.
+    let incoming = Mutex::new(incoming);
+    let broken = || Error::new(Kind::Io, "a content could not be stored");
     bundle::decode(
         &header,
         reader,
         old,
-        &|file| basis.get(&file.sha256).cloned().ok_or_else(|| Error::refused("no such basis")),
+        &|file| {
+            let uploaded = incoming.lock().ok().and_then(|i| i.read(&file.sha256, file.size));
+            uploaded.map_or_else(|| library.content(file), Ok)
+        },
         &mut |new| match signed {
             Some(hash) if new.hash() != hash => {
                 Err(Error::refused("the bundle does not lead to the manifest that was signed"))
@@ -97,9 +104,16 @@ fn step(
                     file.path
                 )));
             }
-            incoming.store(&file.sha256, &content)
+            incoming.lock().map_err(|_| broken())?.store(&file.sha256, &content)
         },
     )
+}
+
+/// What taking this bundle apart holds in memory, in bytes, beside one content.
+fn held(header: &bundle::Header, old: &Manifest) -> u64 {
+    let basis: u64 = header.basis.iter().filter_map(|&at| Some(old.at(at)?.size)).sum();
+    let window = if header.basis.is_empty() { header.raw.min(WINDOW) } else { header.raw };
+    basis.saturating_add(window)
 }
 
 /// The manifest if the publisher has uploaded it.

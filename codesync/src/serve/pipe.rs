@@ -2,6 +2,7 @@
 //! session instead of keeping a process for ever.
 
 use std::{
+    fs::File,
     io::{self, ErrorKind, Read, Write},
     os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
@@ -12,11 +13,27 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
+use crate::{Error, Kind, Result};
+
 /// One end of the session, not blocking longer than its limit.
 #[derive(Debug)]
 pub struct Pipe<T> {
     inner: T,
     silence: Duration,
+}
+
+/// Stdin and stdout, with [`super::SILENCE`].
+pub fn stdio() -> Result<(Pipe<File>, Pipe<File>)> {
+    let ends = |error: io::Error| {
+        Error::new(Kind::Io, format!("stdin and stdout cannot be used: {error}"))
+    };
+    // Not std's own handles, which buffer by line.
+    let clone = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
+    let stdin = clone(io::stdin().as_fd()).map_err(ends)?;
+    let stdout = clone(io::stdout().as_fd()).map_err(ends)?;
+    let reader = Pipe::new(stdin, super::SILENCE).map_err(ends)?;
+    let writer = Pipe::new(stdout, super::SILENCE).map_err(ends)?;
+    Ok((reader, writer))
 }
 
 impl<T: AsFd> Pipe<T> {
@@ -69,5 +86,25 @@ impl<T: AsFd + Write> Write for Pipe<T> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn who_neither_asks_nor_reads_ends_the_session() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mut pipe = Pipe::new(ours, Duration::from_millis(50)).unwrap();
+        assert_eq!(pipe.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::TimedOut);
+        let error = loop {
+            if let Err(error) = pipe.write(&[0; 4096]) {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
     }
 }

@@ -20,7 +20,7 @@ fn library() -> (tempfile::TempDir, Library) {
 
 fn session(library: &Library, requests: &[u8]) -> Vec<(Tag, Vec<u8>)> {
     let mut answer = Vec::new();
-    let _ = serve(library, &mut { requests }, &mut answer);
+    let _ = serve(library, &mut { requests }, &mut answer, &mut Visit::default());
     let mut frames = Vec::new();
     let mut reader = answer.as_slice();
     let mut payload = Vec::new();
@@ -201,4 +201,14 @@ fn the_metadata_of_teams_is_for_clients_that_know_them() {
     assert_eq!(names(now), Vec::<String>::new());
     let torn = r#""root":1,"timestamp":3,"snapshot":3,"targets":2,"roles":{"web":0}"#;
     assert_eq!(names(torn), all[3..]);
+}
+
+#[test]
+fn a_session_has_an_end() {
+    let (_folder, library) = library();
+    let one = request(r#"{"v":1,"op":"objects","sha256":[]}"#);
+    let frames = session(&library, &one.repeat(100_001));
+    assert_eq!(frames.len(), 100_001);
+    let failure: Failure = serde_json::from_slice(&frames[100_000].1).unwrap();
+    assert_eq!(failure.code, "limit");
 }

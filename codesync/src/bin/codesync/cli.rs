@@ -32,6 +32,13 @@ pub struct LibraryOption {
 }
 
 #[derive(Debug, Args)]
+pub struct LogOption {
+    /// Append a line about the session here too, not to syslog alone
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct KeysOption {
     /// The folder of the private keys; keep it away from the server
     #[arg(long, env = "CODESYNC_KEYS", value_name = "DIR")]
@@ -107,9 +114,12 @@ pub struct MirrorOptions {
     /// ssh://user@host[:port]/path, https://host[:port]/path or file:///path
     #[arg(value_name = "SOURCE")]
     pub source: String,
-    /// The copy's folder; made when it is missing
+    /// The copy's folder, made when it is missing, or s3://bucket/prefix
     #[arg(value_name = "DIR")]
-    pub folder: PathBuf,
+    pub target: PathBuf,
+    /// For s3://: the folder of the copy on disk from which the bucket is filled
+    #[arg(long, value_name = "DIR")]
+    pub copy: Option<PathBuf>,
     /// A ring; repeat for more [default: stable]
     #[arg(long = "ring", value_name = "NAME")]
     pub rings: Vec<String>,
@@ -417,12 +427,16 @@ pub enum Command {
     Receive {
         #[command(flatten)]
         library: LibraryOption,
+        #[command(flatten)]
+        log: LogOption,
     },
     /// Hand the library out on stdin and stdout; started by sshd
     #[command(after_help = "Example, as a forced command: see docs/server.md")]
     Serve {
         #[command(flatten)]
         library: LibraryOption,
+        #[command(flatten)]
+        log: LogOption,
     },
 }
 

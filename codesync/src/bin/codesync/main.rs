@@ -5,6 +5,7 @@ mod cli;
 mod diff;
 mod mirror;
 mod report;
+mod session;
 mod team;
 mod upkeep;
 
@@ -12,10 +13,9 @@ use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 use codesync::{
-    Error, Kind, Result,
+    Result,
     library::Library,
     publish::{self, Lifetimes, Place},
-    receive, serve,
     sign::{Keys, Passphrase},
 };
 
@@ -133,11 +133,10 @@ fn run(command: Command) -> Result<()> {
             let way = upkeep::Way { url, identity, known_hosts, keys };
             upkeep::push(&Library::open(&library.library)?, &way, &ring, json)
         }
-        Command::Receive { library } => {
-            let (mut reader, mut writer) = stdio()?;
-            receive::receive(&library.library, &mut reader, &mut writer, now)
+        Command::Receive { library, log } => session::receive(&library.library, &log, now),
+        Command::Serve { library, log } => {
+            codesync::serve::run(&library.library, log.log.as_deref())
         }
-        Command::Serve { library } => serve_stdio(&Library::open(&library.library)?),
     }
 }
 
@@ -164,25 +163,4 @@ fn root(command: RootCommand, now: chrono::DateTime<chrono::Utc>) -> Result<()> 
             report::rotated(&keys, None, done, json)
         }
     }
-}
-
-fn serve_stdio(library: &Library) -> Result<()> {
-    let (mut reader, mut writer) = stdio()?;
-    serve::serve(library, &mut reader, &mut writer)
-}
-
-type End = serve::Pipe<std::fs::File>;
-
-/// Stdin and stdout, with a limit on silence.
-fn stdio() -> Result<(End, End)> {
-    let ends = |error: std::io::Error| {
-        Error::new(Kind::Io, format!("stdin and stdout cannot be used: {error}"))
-    };
-    // Not std's own handles, which buffer by line.
-    let clone = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(std::fs::File::from);
-    let stdin = clone(std::os::fd::AsFd::as_fd(&std::io::stdin())).map_err(ends)?;
-    let stdout = clone(std::os::fd::AsFd::as_fd(&std::io::stdout())).map_err(ends)?;
-    let reader = serve::Pipe::new(stdin, serve::SILENCE).map_err(ends)?;
-    let writer = serve::Pipe::new(stdout, serve::SILENCE).map_err(ends)?;
-    Ok((reader, writer))
 }

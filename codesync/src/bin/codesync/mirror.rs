@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use codesync::{
     Error, Kind, Result,
-    mirror::{Report, Settings},
+    mirror::{Bucket, Report, Settings},
     source::Access,
 };
 
@@ -15,9 +15,21 @@ use crate::{
 /// Updates the copy and tells what was fetched.
 pub fn mirror(options: &MirrorOptions, now: DateTime<Utc>) -> Result<()> {
     let stable = ["stable".to_owned()];
+    let usage = |why: &str| Error::new(Kind::Usage, why);
+    let target = options.target.to_str().unwrap_or_default();
+    let (bucket, folder) = match (target.starts_with("s3:"), &options.copy) {
+        (true, Some(copy)) => (Some(Bucket::open(target)?), copy),
+        (true, None) => {
+            return Err(usage(
+                "a mirror in a bucket is made from a copy on disk; name its folder with --copy DIR",
+            ));
+        }
+        (false, None) => (None, &options.target),
+        (false, Some(_)) => return Err(usage("--copy goes with s3://bucket/prefix only")),
+    };
     let settings = Settings {
         source: &options.source,
-        folder: &options.folder,
+        folder,
         rings: if options.rings.is_empty() { &stable } else { &options.rings },
         trusted_root: options.trusted_root.as_deref(),
         access: Access {
@@ -30,6 +42,7 @@ pub fn mirror(options: &MirrorOptions, now: DateTime<Utc>) -> Result<()> {
         },
         max_rate: options.max_rate,
         prune: options.prune,
+        bucket: bucket.as_ref(),
     };
     let reports = codesync::mirror::mirror(&settings, now)?;
     if options.json {
@@ -37,16 +50,24 @@ pub fn mirror(options: &MirrorOptions, now: DateTime<Utc>) -> Result<()> {
             .map_err(|error| Error::new(Kind::Io, format!("cannot print: {error}")))?;
         return print_json(&value);
     }
-    for Report { ring, release, targets, objects, removed, bytes_received } in &reports {
+    for report in &reports {
         print(&format!(
-            "{}: ring {ring} is at release {release}; {targets} bundles and manifests and {objects} contents fetched in {bytes_received} B",
-            options.folder.display()
+            "{}: ring {} is at release {}; {} bundles and manifests and {} contents fetched in {} B",
+            options.target.display(),
+            report.ring,
+            report.release,
+            report.targets,
+            report.objects,
+            report.bytes_received
         ))?;
-        print(&if *removed > 0 {
-            format!("; {removed} files removed.\n")
-        } else {
-            ".\n".to_owned()
-        })?;
+        let Report { uploaded, bytes_uploaded, removed, .. } = report;
+        if *uploaded > 0 {
+            print(&format!("; {uploaded} files uploaded, {bytes_uploaded} B"))?;
+        }
+        if *removed > 0 {
+            print(&format!("; {removed} files removed"))?;
+        }
+        print(".\n")?;
     }
     Ok(())
 }
