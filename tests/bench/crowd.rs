@@ -17,8 +17,6 @@ use crate::{
     site::Site,
 };
 
-/// The library's size: serve's cost does not depend on it, rsync's grows with it.
-pub const FILES: usize = 1_000;
 const LIMIT: Duration = Duration::from_secs(600);
 /// Two hundred handshakes on two cores take their time.
 const PATIENCE: &str = "300";
@@ -72,7 +70,7 @@ pub fn crowd(site: &mut Site, clients: usize) -> Result<Vec<Figure>> {
             case,
             ["ldi failures", "ldi wall", "serve CPU, each", "serve memory", "all CPU, each"],
             &ours,
-            clients,
+            (site.files, clients),
             Some(each),
         ));
         figures.extend(lines(
@@ -85,7 +83,7 @@ pub fn crowd(site: &mut Site, clients: usize) -> Result<Vec<Figure>> {
                 "rsync all CPU, each",
             ],
             &others,
-            clients,
+            (site.files, clients),
             None,
         ));
     }
@@ -96,7 +94,7 @@ fn lines(
     case: &'static str,
     names: [&'static str; 5],
     outcome: &Outcome,
-    clients: usize,
+    (files, clients): (usize, usize),
     rsync: Option<f64>,
 ) -> Vec<Figure> {
     let third = match rsync {
@@ -117,7 +115,7 @@ fn lines(
         .map(|(name, (unit, value, aim))| {
             let mut samples = Samples::default();
             samples.add(value);
-            Figure { files: FILES, case, name, unit, samples, aim }
+            Figure { files, case, name, unit, samples, aim }
         })
         .collect()
 }

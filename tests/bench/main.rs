@@ -49,6 +49,9 @@ struct Args {
     /// Clients of the case `crowd`.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=500))]
     clients: u16,
+    /// Files of their library: what serve costs does not depend on it, what rsync costs does.
+    #[arg(long, default_value_t = 3_000)]
+    crowd_files: usize,
     /// The seed of the generated libraries.
     #[arg(long, default_value_t = 2)]
     seed: u64,
@@ -126,8 +129,8 @@ fn measure(mut args: Args) -> Result<bool> {
         }
     }
     if wants(Case::Crowd) || wants(Case::Instructions) {
-        println!("\n{} files, one round", crowd::FILES);
-        let mut site = Site::new(args.seed, crowd::FILES)?;
+        println!("\n{} files, one round", args.crowd_files);
+        let mut site = Site::new(args.seed, args.crowd_files)?;
         let mut list = Vec::new();
         if wants(Case::Instructions) {
             list.extend(instructions::nothing(&site)?);
