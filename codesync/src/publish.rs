@@ -304,12 +304,19 @@ pub enum Step {
         /// …of so many.
         of: usize,
     },
-    /// Bundles that were made.
-    Bundled {
+    /// Patches that were made.
+    Patched {
         /// So many…
         done: usize,
-        /// …of so many; one more if a full bundle is needed.
+        /// …of so many.
         of: usize,
+    },
+    /// Bytes of contents that went into a full bundle.
+    Packed {
+        /// So many…
+        done: u64,
+        /// …of so many.
+        of: u64,
     },
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -137,7 +138,8 @@ fn verify(server: &Server, key: &str, publisher: Option<&str>) -> Result<Done> {
         command.arg("--publisher-identity").arg(server.path(publisher));
     }
     command.arg("--known-hosts").arg(server.path("known_hosts"));
-    e2e::run(&mut command)
+    // Some sixty sessions, one after the other, on a machine that may have other work.
+    e2e::run_within(&mut command, Duration::from_secs(330))
 }
 
 /// Puts the real codesync and a published library in place of the stand-ins.

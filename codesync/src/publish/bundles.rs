@@ -6,7 +6,10 @@ use std::{
     io::{BufWriter, Write},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde_json::{Map, Value, json};
@@ -105,8 +108,14 @@ pub(super) fn store_targets(
         }
         None => {
             let name = format!("{release}.full.zst");
-            let full = shelf.bundle(&name, (0, &Manifest::default()))?;
-            progress(Step::Bundled { done: basis.len() + 1, of: basis.len() + 1 });
+            let none = Manifest::default();
+            let of = manifest.carried(&none).iter().map(|file| file.size).sum();
+            let packed = AtomicU64::new(0);
+            let count = |size| {
+                let done = packed.fetch_add(size, Ordering::Relaxed) + size;
+                progress(Step::Packed { done, of });
+            };
+            let full = shelf.bundle(&name, (0, &none), &count)?;
             if former.is_none() {
                 bytes = full.length;
             }
@@ -195,10 +204,10 @@ impl Shelf<'_> {
                     _ => Some(self.library.manifest(ring, published)?),
                 };
                 let old = old.as_ref().unwrap_or(&newest.manifest);
-                done.push((number, self.bundle(&name, (number, old))?));
+                done.push((number, self.bundle(&name, (number, old), &|_| ())?));
                 if let Ok(mut queue) = queue.lock() {
                     queue.1 += 1;
-                    progress(Step::Bundled { done: queue.1, of: basis.len() });
+                    progress(Step::Patched { done: queue.1, of: basis.len() });
                 }
             }
         };
@@ -217,9 +226,18 @@ impl Shelf<'_> {
         })
     }
 
-    /// Writes the bundle `name` that leads from `old` to the new release.
-    fn bundle(&self, name: &str, old: (u64, &Manifest)) -> Result<Stored> {
-        let content = |file: &crate::manifest::File| self.library.content(file);
+    /// Writes the bundle `name` that leads from `old` to the new release; `count` is told the bytes
+    /// of each content that is taken up.
+    fn bundle(
+        &self,
+        name: &str,
+        old: (u64, &Manifest),
+        count: &(dyn Fn(u64) + Sync),
+    ) -> Result<Stored> {
+        let content = |file: &crate::manifest::File| {
+            count(file.size);
+            self.library.content(file)
+        };
         let new = (self.release, self.manifest);
         self.put(name, |out| bundle::encode(old, new, &content, out))
     }

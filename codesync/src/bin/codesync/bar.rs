@@ -36,14 +36,15 @@ impl Publishing {
     /// Shows a step.
     pub fn show(&self, step: Step) {
         let (what, done, of) = match step {
-            Step::Read { done, of } => ("files", done, of),
-            Step::Bundled { done, of } => ("bundles", done, of),
+            Step::Read { done, of } => ("files", done as u64, of as u64),
+            Step::Patched { done, of } => ("patches", done as u64, of as u64),
+            Step::Packed { done, of } => ("bundle, KB", done >> 10, of >> 10),
         };
-        if self.bar.message() != what {
-            self.bar.set_message(what);
-        }
-        self.bar.set_length(of as u64);
-        self.bar.set_position(done as u64);
+        // Several threads tell; the last word need not be the last step.
+        let before = if self.bar.message() == what { self.bar.position() } else { 0 };
+        self.bar.set_message(what);
+        self.bar.set_length(of);
+        self.bar.set_position(done.max(before));
     }
 
     /// Leaves no trace.
