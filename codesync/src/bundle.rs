@@ -84,7 +84,7 @@ pub fn encode(
     frame.extend_from_slice(&header);
     out.write_all(&frame).map_err(failed)?;
 
-    let mut encoder = Encoder::with_ref_prefix(out, level(size), &prefix).map_err(failed)?;
+    let mut encoder = Encoder::with_ref_prefix(out, level(size, !prefix.is_empty()), &prefix).map_err(failed)?;
     let reach = window_max(prefix.len() as u64).min(least_power(raw + prefix.len() as u64)).max(10);
     encoder.set_pledged_src_size(Some(raw)).map_err(failed)?;
     encoder.window_log(reach).map_err(failed)?;
@@ -122,13 +122,14 @@ fn least_power(bytes: u64) -> u32 {
 }
 
 /// Level 19 for what people change in a day. What is larger is worth less time: level 16 makes a
-/// first release's bundle 5 % larger than 19 in a third of the time, and long-distance matching at
-/// level 3 beats both on large binaries (docs/performance.md).
-fn level(carried: u64) -> i32 {
+/// first release's bundle 5 % larger than 19 in a third of the time. Upon a large basis it is worse
+/// than 12, which finds all that long-distance matching finds and takes a tenth of the time of 19
+/// (docs/performance.md, "A 50 MB binary").
+fn level(carried: u64, upon_basis: bool) -> i32 {
     match carried {
         0..=0x0020_0000 => 19,
-        0x0020_0001..=0x0600_0000 => 16,
-        0x0600_0001..=0x2000_0000 => 12,
+        0x0020_0001..=0x0600_0000 if !upon_basis => 16,
+        0x0020_0001..=0x2000_0000 => 12,
         _ => 3,
     }
 }

@@ -31,7 +31,7 @@ fn real() -> &'static [u8] {
             })
             .collect();
         let out = folder.path().join("index");
-        loader::build_index(folder.path(), files, None, &out).expect("an index");
+        loader::build_index(folder.path(), || files, None, &out).expect("an index");
         std::fs::read(&out).expect("an index")
     })
 }

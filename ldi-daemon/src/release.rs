@@ -58,7 +58,9 @@ pub fn prepare(staged: &Staged) -> codesync::Result<()> {
     }
     let before =
         staged.before.as_ref().map(|(release, _)| (&release.tree, release.meta.join(INDEX)));
-    let former = before.as_ref().map(|(tree, index)| loader::Former { tree, index });
+    let same = same_paths(staged);
+    let changed = same.as_deref();
+    let former = before.as_ref().map(|(tree, index)| loader::Former { tree, index, changed });
     index(&staged.tree, &staged.manifest, former, &staged.meta.join(INDEX)).map_err(|error| {
         match error {
             // A full disk is no fault of the release: another source would not help.
@@ -79,19 +81,28 @@ fn headers(meta: &Path) -> Option<jobs::Headers> {
     serde_json::from_slice(&text).ok().filter(jobs::Headers::is_current)
 }
 
+fn indexed(file: codesync::manifest::File) -> loader::File {
+    let codesync::manifest::File { path, sha256, size, executable } = file;
+    loader::File { path, sha256, size, executable }
+}
+
+/// The files that differ from those of the release before, where both have the same paths.
+fn same_paths(staged: &Staged) -> Option<Vec<loader::File>> {
+    let (_, before) = staged.before.as_ref()?;
+    let changes = staged.manifest.changes(before);
+    let one = |change: &codesync::manifest::Change| {
+        change.old.and(change.new).and_then(|at| staged.manifest.at(at)).map(indexed)
+    };
+    changes.iter().map(one).collect()
+}
+
 fn index(
     tree: &Path,
     manifest: &Manifest,
     former: Option<loader::Former<'_>>,
     out: &Path,
 ) -> Result<(), loader::Error> {
-    let files = manifest.files().map(|file| loader::File {
-        path: file.path,
-        sha256: file.sha256,
-        size: file.size,
-        executable: file.executable,
-    });
-    loader::build_index(tree, files.collect(), former, out)
+    loader::build_index(tree, || manifest.files().map(indexed).collect(), former, out)
 }
 
 /// Remembers a sync for `ldi status`.

@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     for _ in 0..5 {
         let files = files.clone();
         let start = Instant::now();
-        build_index(&tree, files, None, &index)?;
+        build_index(&tree, || files, None, &index)?;
         built.push(start.elapsed());
     }
     let mut rows = measure(&tree, &index)?;

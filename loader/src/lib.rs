@@ -96,6 +96,8 @@ pub struct Former<'a> {
     pub tree: &'a Path,
     /// What [`build_index`] wrote for it.
     pub index: &'a Path,
+    /// The files that are others now, where both trees have the same paths.
+    pub changed: Option<&'a [File]>,
 }
 
 /// Indexes a tree for [`Namespace::release`]: writes `out` atomically (0644). Modules that do not
@@ -105,20 +107,29 @@ pub struct Former<'a> {
 /// others; then only those that changed are read.
 pub fn build_index(
     tree: &Path,
-    mut files: Vec<File>,
+    files: impl FnOnce() -> Vec<File>,
     former: Option<Former<'_>>,
     out: &Path,
 ) -> Result<(), Error> {
-    files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
     // What cannot be read is written anew.
-    let former = former.and_then(|one| Some((one.tree, index::Index::open(one.index).ok()?)));
-    let renewed = former.and_then(|(before, former)| {
-        let python = python::table(&files, "modules", true);
-        index::renew(&former, &files, &python, (before, tree))
-    });
-    let data = match renewed {
+    let former = former.and_then(|one| Some((one, index::Index::open(one.index).ok()?)));
+    let same_paths = former
+        .as_ref()
+        .and_then(|(one, former)| index::renew_same_paths(former, one.changed?, (one.tree, tree)));
+    let data = match same_paths {
         Some(data) => data,
-        None => index_bytes(tree, files, true)?,
+        None => {
+            let mut files = files();
+            files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
+            let renewed = former.and_then(|(one, former)| {
+                let python = python::table(&files, "modules", true);
+                index::renew(&former, &files, &python, (one.tree, tree))
+            });
+            match renewed {
+                Some(data) => data,
+                None => index_bytes(tree, files, true)?,
+            }
+        }
     };
     let io = |source| Error::Io { what: "write the loader's index", path: out.into(), source };
     let folder = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

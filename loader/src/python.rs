@@ -116,6 +116,14 @@ fn siblings(namespace: &Namespace, folder: &str) -> Vec<u8> {
     table(&files, folder, true)
 }
 
+/// The 64 digits of `path`'s hash in a [`table`] of a verified tree, if it is in it.
+pub fn hash_of<'a>(table: &'a mut [u8], path: &str) -> Option<&'a mut [u8]> {
+    let mark = format!("\0{path}\0");
+    let at = table.windows(mark.len()).position(|part| part == mark.as_bytes())?;
+    let from = at + mark.len();
+    table.get_mut(from..from + 64)
+}
+
 /// `\nNAME\0PATH\0HASH\0KIND` for each module beneath `folder`; KIND is m, p (package) or n
 /// (package without `__init__.py`).
 pub fn table(files: &[File], folder: &str, verified: bool) -> Vec<u8> {

@@ -69,7 +69,7 @@ impl Library {
             });
         }
         let index = self.root().join("index");
-        loader::build_index(&self.tree(), files, None, &index)?;
+        loader::build_index(&self.tree(), || files, None, &index)?;
         Ok(Namespace::release(&self.tree(), &index)?)
     }
 

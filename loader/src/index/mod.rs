@@ -24,7 +24,7 @@ use std::{
 pub use build::{Input, build};
 #[cfg(any(test, fuzzing))]
 pub use hostile::survive;
-pub use renew::renew;
+pub use renew::{renew, renew_same_paths};
 
 use crate::Error;
 

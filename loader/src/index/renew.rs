@@ -7,13 +7,13 @@
 use std::{cmp::Ordering, collections::BTreeMap, path::Path};
 
 use super::{
-    Entry, Index, LISTS, MODULES, NAME_RUNS_ARGUMENTS, NAMES, STRINGS, UNIT_GENERAL, UNITS,
-    VERIFIED,
+    Entry, FILES, Index, LISTS, MODULES, NAME_RUNS_ARGUMENTS, NAMES, PYTHON, SIZES, STRINGS,
+    UNIT_GENERAL, UNITS, VERIFIED,
     build::{Writer, narrow},
     read_u32,
 };
 use crate::{
-    File, bytes,
+    File, bytes, python,
     scan::{Facts, Unit, scan},
     tree::is_bash_module,
 };
@@ -33,13 +33,14 @@ pub fn renew(
     former: &Index,
     files: &[File],
     python: &[u8],
-    (before, now): (&Path, &Path),
+    trees: (&Path, &Path),
 ) -> Option<Vec<u8>> {
     if !former.verified() {
         return None;
     }
     let places = places(former, files)?;
-    let changed = changed(former, files, &places, (before, now))?;
+    let news = (0..).zip(&places).map(|(at, place)| Some((at, files.get(*place as usize)?)));
+    let changed = changed(former, news, trees)?;
     let mut writer = Writer::default();
     for file in files {
         writer.file(file);
@@ -55,6 +56,65 @@ pub fn renew(
         let module = former.module(at)?;
         writer.push(MODULES, &[place, module.flags, module.unit]);
     }
+    lists(former, &changed, &mut writer, &|text| text.checked_sub(paths)?.checked_add(moved))?;
+    writer.sections[PYTHON].extend_from_slice(python);
+    Some(writer.finish(VERIFIED))
+}
+
+/// As [`renew`], where the tree has the same paths and only `files` are others: then the files that
+/// are the same are not looked at.
+pub fn renew_same_paths(former: &Index, files: &[File], trees: (&Path, &Path)) -> Option<Vec<u8>> {
+    if !former.verified() {
+        return None;
+    }
+    let mut writer = Writer::default();
+    for section in [STRINGS, FILES, MODULES, PYTHON] {
+        writer.sections[section].extend_from_slice(former.section(section));
+    }
+    let mut modules: BTreeMap<u32, &File> = BTreeMap::new();
+    for file in files {
+        let at = former.find_file(&file.path)?;
+        let from = at as usize * SIZES[FILES];
+        let record = writer.sections[FILES].get_mut(from..from + SIZES[FILES])?;
+        record[6..8].copy_from_slice(&u16::from(file.executable).to_le_bytes());
+        record[8..16].copy_from_slice(&file.size.to_le_bytes());
+        record[16..48].copy_from_slice(&file.sha256);
+        if is_bash_module(&file.path) {
+            modules.insert(at, file);
+        } else if let Some(hash) = python::hash_of(&mut writer.sections[PYTHON], &file.path) {
+            hex::encode_to_slice(file.sha256, hash).ok()?;
+        }
+    }
+    let mut news = Vec::new();
+    for at in 0..former.modules() {
+        if modules.is_empty() {
+            break;
+        }
+        news.extend(modules.remove(&former.module(at)?.file).map(|file| Some((at, file))));
+    }
+    // What is no module there.
+    if !modules.is_empty() {
+        return None;
+    }
+    let changed = changed(former, news, trees)?;
+    if changed.is_empty() {
+        for section in [UNITS, NAMES, LISTS] {
+            writer.sections[section].extend_from_slice(former.section(section));
+        }
+    } else {
+        lists(former, &changed, &mut writer, &Some)?;
+    }
+    Some(writer.finish(VERIFIED))
+}
+
+/// Writes units, names and their lists, those in `changed` as they are now. `moved` is where the
+/// text of a name is now.
+fn lists(
+    former: &Index,
+    changed: &BTreeMap<u32, Used>,
+    writer: &mut Writer,
+    moved: &dyn Fn(u32) -> Option<u32>,
+) -> Option<()> {
     for at in 0..former.units() {
         let start = narrow(writer.sections[LISTS].len() / 4);
         if let Some(used) = changed.get(&at) {
@@ -70,16 +130,14 @@ pub fn renew(
     }
     for at in 0..former.names() {
         let record = former.record(NAMES, at)?;
-        let text = read_u32(record, 0)?.checked_sub(paths)?.checked_add(moved)?;
         let (start, count) = (read_u32(record, 8)?, read_u32(record, 12)?);
         let to = narrow(writer.sections[LISTS].len() / 4);
         former.list(start, count.checked_mul(3)?)?.for_each(|value| writer.push(LISTS, &[value]));
-        writer.push(NAMES, &[text]);
+        writer.push(NAMES, &[moved(read_u32(record, 0)?)?]);
         writer.sections[NAMES].extend_from_slice(record.get(4..8)?);
         writer.push(NAMES, &[to, count]);
     }
-    writer.sections[super::PYTHON].extend_from_slice(python);
-    Some(writer.finish(VERIFIED))
+    Some(())
 }
 
 /// Where each module of `former` stands in `files`; `None` if these have other modules.
@@ -98,16 +156,17 @@ fn places(former: &Index, files: &[File]) -> Option<Vec<u32>> {
 }
 
 /// The units of modules whose text changed, by number; `None` if one says something else to others.
-fn changed(
+/// `news` are modules by number, and their files now.
+fn changed<'a>(
     former: &Index,
-    files: &[File],
-    places: &[u32],
+    news: impl IntoIterator<Item = Option<(u32, &'a File)>>,
     (before, now): (&Path, &Path),
 ) -> Option<BTreeMap<u32, Used>> {
     let mut units = BTreeMap::new();
     let mut count = 0;
-    for (at, place) in (0..).zip(places) {
-        let (module, new) = (former.module(at)?, files.get(*place as usize)?);
+    for one in news {
+        let (at, new) = one?;
+        let module = former.module(at)?;
         let old = former.file(module.file)?;
         if old.sha256? == new.sha256 {
             continue;
