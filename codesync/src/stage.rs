@@ -42,6 +42,8 @@ pub struct Stage {
     folders: HashSet<PathBuf>,
     touched: BTreeSet<PathBuf>,
     written: usize,
+    /// Something was written and not synced.
+    unsynced: bool,
     /// Bytes handed to the writers since they were last waited for.
     queued: usize,
     writers: Option<Writers>,
@@ -86,6 +88,7 @@ impl Stage {
             folders: HashSet::new(),
             touched: BTreeSet::new(),
             written: 0,
+            unsynced: false,
             queued: 0,
             writers: None,
         })
@@ -243,7 +246,9 @@ impl Stage {
         let Some(files) = self.needed.remove(&file.sha256) else { return Ok(()) };
         self.queued += content.len();
         self.written += files.len();
-        let singly = self.written <= SYNC_SINGLY;
+        // Counting what is still to come: one by one and then all at once would be paid twice.
+        let singly = self.written + self.needed.len() <= SYNC_SINGLY;
+        self.unsynced |= !singly;
         let writers = self.writers.get_or_insert_with(Writers::start);
         let paths = files.iter().map(|f| (self.tree.join(&f.path), f.executable)).collect();
         writers.send(Job {
@@ -274,7 +279,7 @@ impl Stage {
             std::io::copy(&mut content, &mut out).map_err(fail)?;
             out.set_permissions(fs::Permissions::from_mode(mode)).map_err(fail)?;
         }
-        self.written += SYNC_SINGLY + 1;
+        self.unsynced = true;
         Ok(())
     }
 
@@ -301,7 +306,7 @@ impl Stage {
 
     /// What makes the tree survive a power cut; to be called on any thread.
     pub fn sync(&self) -> impl FnOnce() -> Result<()> + Send + use<> {
-        let many = self.written > SYNC_SINGLY || self.touched.len() > SYNC_SINGLY;
+        let many = self.unsynced || self.touched.len() > SYNC_SINGLY;
         let (tree, work) = (self.tree.clone(), self.work.path().to_owned());
         let touched = self.touched.clone();
         move || {
