@@ -200,6 +200,39 @@ impl Store {
         disk::sync_folder(&self.root)
     }
 
+    /// The release at which this machine is held: no sync makes another one active.
+    ///
+    /// A pin of a release that is no longer here holds nothing.
+    pub fn pinned(&self) -> Result<Option<u64>> {
+        let text = disk::read_bounded(&self.pin_file(), 32)?.unwrap_or_default();
+        let number = std::str::from_utf8(&text).ok().and_then(|text| text.trim_end().parse().ok());
+        Ok(number.filter(|number| self.release(*number).is_some()))
+    }
+
+    /// Makes release `number`, which is on disk, the active one, and holds this machine at it.
+    /// Waits for a sync that is under way.
+    pub fn pin(&self, number: u64, wait: Duration) -> Result<()> {
+        let _lock = self.lock(wait)?;
+        if self.release(number).is_some() {
+            // First the pin: a sync that comes after a crash in between does the rest.
+            disk::replace(&self.pin_file(), format!("{number}\n").as_bytes(), 0o644)?;
+        }
+        self.activate(number)
+    }
+
+    /// Lets syncs go on; the release that was held, if one was.
+    pub fn unpin(&self, wait: Duration) -> Result<Option<u64>> {
+        let _lock = self.lock(wait)?;
+        let pinned = self.pinned()?;
+        remove(&self.pin_file())?;
+        disk::sync_folder(&self.root)?;
+        Ok(pinned)
+    }
+
+    fn pin_file(&self) -> PathBuf {
+        self.root.join("pinned")
+    }
+
     /// Notes that a file of release `number` is not what was signed; the next sync repairs it.
     pub fn mark_damaged(&self, number: u64, path: &str) -> Result<()> {
         let release = self.release(number).ok_or_else(|| {

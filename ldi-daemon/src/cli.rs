@@ -18,7 +18,7 @@ use crate::{
     inspect,
     machine::Machine,
     parse::Span,
-    status,
+    release, status,
     tier::Order,
 };
 
@@ -141,6 +141,23 @@ enum Command {
     /// Compares every file of the active release with what was signed.
     #[command(after_help = "Example: ldi verify")]
     Verify(Json),
+    /// Goes back to a release that is still on this machine, and stays there until `ldi unpin`.
+    #[command(after_help = "Example: ldi rollback        (to the release before the active one)")]
+    Rollback {
+        /// Its number; the newest before the active one if none is named.
+        #[arg(value_name = "N")]
+        release: Option<u64>,
+    },
+    /// Makes release N, which is on this machine, active, and holds it there: no sync changes it.
+    #[command(after_help = "Example: ldi pin 12")]
+    Pin {
+        /// Its number.
+        #[arg(value_name = "N")]
+        release: u64,
+    },
+    /// Ends a pin: the next sync brings the newest release.
+    #[command(after_help = "Example: ldi unpin")]
+    Unpin,
     /// Starts no tier until `ldi resume`; what runs goes on.
     #[command(after_help = "Example: ldi pause --for 2h")]
     Pause {
@@ -318,6 +335,9 @@ fn run(cli: Cli) -> Result<u8> {
             inspect::logs(&Config::load(&file)?, &run, stdout, stderr, out.json)
         }
         Command::Verify(out) => inspect::verify(&Config::load(&file)?, out.json),
+        Command::Rollback { release } => release::rollback(&Config::load(&file)?, release),
+        Command::Pin { release: number } => release::pin(&Config::load(&file)?, number),
+        Command::Unpin => release::unpin(&Config::load(&file)?),
         Command::Pause { span } => inspect::pause(&Config::load(&file)?, span),
         Command::Reset { job } => inspect::reset(&Config::load(&file)?, &job),
         Command::Resume => inspect::resume(&Config::load(&file)?),

@@ -10,7 +10,9 @@ use codesync::{
 };
 use loader::Namespace;
 
-use crate::{Failure, Result, config::Config, error::code, jobs, journal::Journal, parse};
+use crate::{
+    Failure, Result, cli::print, config::Config, error::code, jobs, journal::Journal, parse,
+};
 
 /// The loader's index, beside a release.
 const INDEX: &str = "index";
@@ -169,4 +171,43 @@ pub fn mark_damaged(root: &Path, release: u64, path: &str) {
     if let Err(error) = Store::existing(root).mark_damaged(release, path) {
         tracing::debug!(%error, path, "could not note a damaged file");
     }
+}
+
+/// `ldi rollback`.
+pub fn rollback(config: &Config, number: Option<u64>) -> Result<u8> {
+    let active = active(&config.root)?.number;
+    let releases = Store::existing(&config.root).releases()?;
+    let number = match number.or_else(|| releases.into_iter().rfind(|one| *one < active)) {
+        Some(number) if number < active => number,
+        Some(number) => {
+            let why = format!(
+                "release {number} is not before {active}, which is active; `ldi pin` takes any"
+            );
+            return Err(Failure::new(code::USAGE, why));
+        }
+        None => {
+            let why = format!("this machine has no release before {active}");
+            return Err(Failure::new(code::USAGE, why));
+        }
+    };
+    pin(config, number)
+}
+
+/// `ldi pin`.
+pub fn pin(config: &Config, number: u64) -> Result<u8> {
+    Store::open(&config.root)?.pin(number, config.sync_settings().lock_wait)?;
+    print(&format!("release {number} is active and stays so until `ldi unpin`\n"))?;
+    Ok(0)
+}
+
+/// `ldi unpin`.
+pub fn unpin(config: &Config) -> Result<u8> {
+    let was = Store::open(&config.root)?.unpin(config.sync_settings().lock_wait)?;
+    print(&match was {
+        Some(number) => {
+            format!("no longer held at release {number}; the next sync brings the newest\n")
+        }
+        None => "no release was pinned\n".to_owned(),
+    })?;
+    Ok(0)
 }

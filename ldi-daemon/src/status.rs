@@ -23,6 +23,7 @@ use crate::{
 struct Status {
     version: &'static str,
     release: Option<u64>,
+    pinned: Option<u64>,
     damaged: bool,
     ring: String,
     source: Option<String>,
@@ -68,6 +69,7 @@ fn gather(config: &Config, machine: &Machine) -> Result<Status> {
     let mut status = Status {
         version: env!("CARGO_PKG_VERSION"),
         release: active.as_ref().ok().map(|r| r.number),
+        pinned: codesync::store::Store::existing(&config.root).pinned().ok().flatten(),
         damaged: active.as_ref().is_ok_and(|r| r.is_damaged()),
         ring: config.sync.ring.clone(),
         source: config.sync.source.first().cloned(),
@@ -161,6 +163,9 @@ fn shown(config: &Config, status: &Status) -> String {
             (None, _) => "none yet; run `ldi sync`".to_owned(),
             (Some(n), true) => {
                 format!("{n} of ring {}, DAMAGED: the next sync repairs it", status.ring)
+            }
+            (Some(n), false) if status.pinned.is_some() => {
+                format!("{n} of ring {}, PINNED: no sync changes it until `ldi unpin`", status.ring)
             }
             (Some(n), false) => format!("{n} of ring {}", status.ring),
         },

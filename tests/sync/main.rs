@@ -9,6 +9,7 @@ mod harness;
 mod large;
 mod limits;
 mod lying;
+mod pin;
 mod relay;
 mod seed;
 mod setting;
