@@ -10,7 +10,7 @@ use std::{
 use zstd::{stream::raw::CParameter, stream::read::Decoder, stream::write::Encoder};
 
 use crate::{
-    Error, Result,
+    Error, Kind, Result,
     manifest::{BUNDLED_MAX, Builder, Change, File, MANIFEST_MAX, Manifest},
 };
 
@@ -71,7 +71,7 @@ pub fn encode(
             prefix.extend_from_slice(&content(&file)?);
         }
     }
-    let failed = |error: io::Error| Error::refused(format!("cannot write a bundle: {error}"));
+    let failed = |error: io::Error| Error::new(Kind::Io, format!("cannot write a bundle: {error}"));
     let new = carried.iter().filter(|file| old.search(&file.path).is_err());
     let level = level(size, (!prefix.is_empty()).then(|| new.map(|file| file.size).sum()));
 
