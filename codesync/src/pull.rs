@@ -177,11 +177,16 @@ pub fn sync(
     let store = Store::open(&settings.root)?;
     let _lock = store.lock(settings.lock_wait)?;
     store.clean()?;
+    let before = store.active()?.map(|release| release.number);
+    let pinned = store.pinned()?;
+    if let Some(number) = pinned.filter(|number| before != Some(*number)) {
+        store.activate(number)?;
+    }
     let previous = store.active()?;
     let mut report = Report {
         outcome: Outcome::Unreachable,
         release: previous.as_ref().map(|release| release.number),
-        previous: previous.as_ref().map(|release| release.number),
+        previous: before,
         source: None,
         transfer: Transfer::None,
         bytes_received: 0,
@@ -192,16 +197,15 @@ pub fn sync(
         seconds: 0.0,
         reason: None,
     };
-    if let Some(number) = store.pinned()? {
-        if report.release != Some(number) {
-            store.activate(number)?;
-        }
+    if pinned.is_some()
+        && let Some(held) = previous.as_ref().filter(|held| !held.is_damaged())
+    {
         report.outcome = Outcome::Current;
-        report.release = Some(number);
-        report.files_total =
-            store.release(number).and_then(|one| Some(one.summary()?.files)).unwrap_or(0);
+        report.files_total = held.summary().map_or(0, |summary| summary.files);
+        let number = held.number;
         report.reason =
             Some(format!("this machine is pinned to release {number}: no source was asked"));
+        report.seconds = began.elapsed().as_secs_f64();
         return Ok(report);
     }
     let mut reasons = Vec::new();
@@ -211,7 +215,9 @@ pub fn sync(
         let (url, address) = &addresses[at];
         report.source = Some((*url).clone());
         let downloads = RefCell::new(Downloads::new(&store.partial(), settings.options.max_rate)?);
-        let attempt = Attempt { settings, store: &store, now, prepare, progress, downloads };
+        let pinned = pinned.is_some();
+        let attempt =
+            Attempt { settings, store: &store, pinned, now, prepare, progress, downloads };
         match attempt.run(address, previous.as_ref(), &mut report) {
             Ok(()) => {
                 if report.outcome == Outcome::Updated {
@@ -257,6 +263,8 @@ fn joined(reasons: &[String]) -> Option<String> {
 struct Attempt<'a> {
     settings: &'a Settings,
     store: &'a Store,
+    /// The active release is to stay: it can be repaired and nothing else.
+    pinned: bool,
     now: DateTime<Utc>,
     prepare: &'a Prepare<'a>,
     progress: &'a Progress<'a>,
@@ -296,6 +304,9 @@ impl Attempt<'_> {
         source::refresh(source, trust, &self.settings.ring, self.now)?;
         let tree = trust.tree()?;
         if let Some(active) = active {
+            if self.pinned {
+                return self.repair(source, &tree, active, report);
+            }
             if tree.release < active.number {
                 return Err(Error::refused(format!(
                     "ring {} went back from release {} to {}: the source is outdated or hostile",
@@ -334,7 +345,7 @@ impl Attempt<'_> {
             if parts::signed(&there, tree).is_some() {
                 self.store.activate(tree.release)?;
                 self.finished(tree, &before, &there.manifest()?, Transfer::None, report);
-                return self.store.retire(None);
+                return self.store.retire();
             }
             crate::store::remove(&there.tree)?;
             crate::store::remove(&there.meta)?;
@@ -368,7 +379,7 @@ impl Attempt<'_> {
         self.finished(tree, &before, &manifest, transfer, report);
         let lib = self.settings.root.join("lib");
         report.reason = self.adopt_known_hosts(tree.release, &lib, &manifest);
-        self.store.retire(None)
+        self.store.retire()
     }
 
     fn make_ready(&self, staged: &Staged) -> Result<()> {

@@ -286,10 +286,10 @@ impl Store {
 
     /// Takes releases beyond the last [`KEPT`] out of sight: one becomes the spare, on which the
     /// next release is built; others are removed. What a job runs from stays until it ended.
-    pub(crate) fn retire(&self, pinned: Option<u64>) -> Result<()> {
+    pub(crate) fn retire(&self) -> Result<()> {
         let active = self.active()?.map(|release| release.number);
         let mut numbers = self.releases()?;
-        numbers.retain(|number| Some(*number) != active && Some(*number) != pinned);
+        numbers.retain(|number| Some(*number) != active);
         let surplus = numbers.len().saturating_sub(KEPT - 1);
         for number in numbers.into_iter().take(surplus).rev() {
             let Some(release) = self.release(number) else { continue };

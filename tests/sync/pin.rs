@@ -53,6 +53,38 @@ fn rollback_holds_until_unpin() -> Result<()> {
 }
 
 #[test]
+fn a_pinned_release_is_repaired_and_stays() -> Result<()> {
+    let Some(mut setting) = Setting::synced(Way::Ssh, 40)? else { return Ok(()) };
+    setting.next_release(3)?;
+    setting.sandbox.synced()?;
+    let before = e2e::tree::read(&setting.sandbox.root().join("releases/1"))?;
+    ldi(&setting, &["rollback"])?.success()?;
+    setting.next_release(3)?;
+    for (path, _) in before.iter().filter(|(path, _)| path.starts_with("scripts")).take(3) {
+        let path = setting.sandbox.lib().join(path);
+        if path.is_file() {
+            std::fs::remove_file(path)?;
+        }
+    }
+    ldi(&setting, &["verify"])?.expect_code(76)?;
+    let report = setting.sandbox.synced()?;
+    ensure!(report["release"] == 1 && report["outcome"] == "updated", "{report}");
+    ensure!(report["reason"].as_str().is_some_and(|why| why.contains("repaired")), "{report}");
+    let after = e2e::tree::read(&setting.sandbox.root().join("releases/1"))?;
+    ensure!(before == after, "{:?}", e2e::tree::differences(&before, &after));
+    ensure!(ldi(&setting, &["verify"])?.success()?.out().contains("is what was signed"));
+
+    // Without its manifest nobody can tell what it was.
+    std::fs::write(setting.sandbox.root().join("meta/1/manifest.json"), "x")?;
+    std::fs::write(setting.sandbox.root().join("meta/1/damaged"), "x")?;
+    let done = setting.sandbox.sync()?.expect_code(76)?;
+    ensure!(done.out().contains("ldi unpin") || done.err().contains("ldi unpin"), "{done}");
+    ldi(&setting, &["unpin"])?.success()?;
+    ensure!(setting.sandbox.synced()?["release"] == 3);
+    setting.sandbox.in_step()
+}
+
+#[test]
 fn a_pin_that_cannot_hold_is_none() -> Result<()> {
     let Some(mut setting) = Setting::synced(Way::File, 10)? else { return Ok(()) };
     for pin in ["", "7\n", "1x", "-1", "99999999999999999999999999"] {

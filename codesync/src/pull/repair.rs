@@ -25,9 +25,16 @@ impl Attempt<'_> {
         report: &mut Report,
     ) -> Result<()> {
         let mut stage = Stage::begin(self.store, None, true)?;
-        let known = parts::signed(active, tree).and_then(|_| active.manifest().ok());
+        // Of a release to which a machine is pinned, what was accepted then is all there is.
+        let held = self.pinned || parts::signed(active, tree).is_some();
+        let known = held.then(|| active.manifest().ok()).flatten();
         let manifest = if let Some(known) = known {
             known
+        } else if self.pinned {
+            return Err(Error::refused(format!(
+                "the manifest of release {}, to which this machine is pinned, is damaged: `ldi unpin` lets the next sync bring the newest release",
+                active.number
+            )));
         } else {
             let manifests = self.fetch_manifests(source, tree)?;
             let signed = parts::whole(tree, &manifests)?;
