@@ -22,6 +22,8 @@ use crate::{
 
 /// A delta of text is about this much shorter than the text.
 const DELTA_GAIN: u64 = 4;
+/// Each is asked for on its own: a round trip is worth about as many bytes.
+const ROUND_TRIP: u64 = 16 << 10;
 
 /// The tree in the place of `store`'s library whose content is unknown, if there is one.
 pub(super) fn unknown_tree(store: &Store, active: Option<&Release>) -> Option<PathBuf> {
@@ -56,7 +58,7 @@ impl Attempt<'_> {
             .iter()
             .filter(|file| !there.contains_key(&file.sha256))
             .map(|file| match seed.join(&file.path).is_file() {
-                true => file.size / DELTA_GAIN,
+                true => (file.size / DELTA_GAIN + ROUND_TRIP).min(file.size),
                 false => file.size,
             })
             .sum();
