@@ -5,6 +5,7 @@ use std::{collections::HashSet, fmt::Display, path::Path};
 use chrono::Utc;
 use codesync::{
     Error,
+    manifest::Change,
     pull::{self, Outcome, Report},
     store::{Manifest, Release, Staged, Store},
 };
@@ -43,10 +44,14 @@ pub fn sync(config: &Config, progress: &dyn Fn(u64, u64)) -> Result<Report> {
 /// again.
 pub fn prepare(staged: &Staged) -> codesync::Result<()> {
     let refused = |why: &dyn Display| Error::refused(why.to_string());
+    let changes = match &staged.before {
+        Some((_, manifest)) => staged.manifest.changes(manifest),
+        None => Vec::new(),
+    };
     let before = staged.before.as_ref().and_then(|(release, manifest)| {
         let headers = headers(&release.meta)?;
         let mut changed = HashSet::new();
-        for change in staged.manifest.changes(manifest) {
+        for change in &changes {
             changed.extend(change.old.map(|at| manifest.path(at).into_owned()));
             changed.extend(change.new.map(|at| staged.manifest.path(at).into_owned()));
         }
@@ -60,8 +65,8 @@ pub fn prepare(staged: &Staged) -> codesync::Result<()> {
     }
     let before =
         staged.before.as_ref().map(|(release, _)| (&release.tree, release.meta.join(INDEX)));
-    let same = same_paths(staged);
-    let changed = same.as_deref();
+    let same_paths = same_paths(&staged.manifest, &changes);
+    let changed = same_paths.as_deref();
     let former = before.as_ref().map(|(tree, index)| loader::Former { tree, index, changed });
     index(&staged.tree, &staged.manifest, former, &staged.meta.join(INDEX)).map_err(|error| {
         match error {
@@ -88,13 +93,10 @@ fn indexed(file: codesync::manifest::File) -> loader::File {
     loader::File { path, sha256, size, executable }
 }
 
-/// The files that differ from those of the release before, where both have the same paths.
-fn same_paths(staged: &Staged) -> Option<Vec<loader::File>> {
-    let (_, before) = staged.before.as_ref()?;
-    let changes = staged.manifest.changes(before);
-    let one = |change: &codesync::manifest::Change| {
-        change.old.and(change.new).and_then(|at| staged.manifest.at(at)).map(indexed)
-    };
+/// The files of `manifest` that `changes` name, where these add and remove no path.
+fn same_paths(manifest: &Manifest, changes: &[Change]) -> Option<Vec<loader::File>> {
+    let one =
+        |change: &Change| change.old.and(change.new).and_then(|at| manifest.at(at)).map(indexed);
     changes.iter().map(one).collect()
 }
 
