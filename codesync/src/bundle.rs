@@ -12,9 +12,9 @@ use zstd::{stream::raw::CParameter, stream::read::Decoder, stream::write::Encode
 use crate::{
     Error, Kind, Result,
     manifest::{BUNDLED_MAX, Builder, Change, File, MANIFEST_MAX, Manifest},
+    skippable,
 };
 
-const SKIPPABLE: u32 = 0x184D_2A5C;
 const MAGIC: &[u8; 5] = b"LDIB\x01";
 const HEADER_MAX: u32 = 64 << 20;
 const RAW_MAX: u64 = 4 << 30;
@@ -80,11 +80,7 @@ pub fn encode(
         put_varint(&mut header, value);
     }
     put_positions(&mut header, &basis);
-    let length = u32::try_from(header.len()).map_err(|_| Error::refused("too many basis files"))?;
-    let mut frame = SKIPPABLE.to_le_bytes().to_vec();
-    frame.extend_from_slice(&length.to_le_bytes());
-    frame.extend_from_slice(&header);
-    out.write_all(&frame).map_err(failed)?;
+    skippable::write(out, &header).map_err(failed)?;
 
     let mut encoder = Encoder::with_ref_prefix(out, level, &prefix).map_err(failed)?;
     let reach = window_max(prefix.len() as u64).min(least_power(raw + prefix.len() as u64)).max(10);
@@ -206,15 +202,9 @@ fn edits(changes: &[Change], new: &Manifest) -> Vec<u8> {
 
 /// Reads the header, leaving `reader` at the compressed part.
 pub fn read_header(reader: &mut impl Read) -> Result<Header> {
-    let mut start = [0; 8];
-    reader.read_exact(&mut start).map_err(damaged)?;
-    let [m0, m1, m2, m3, l0, l1, l2, l3] = start;
-    let length = u32::from_le_bytes([l0, l1, l2, l3]);
-    if u32::from_le_bytes([m0, m1, m2, m3]) != SKIPPABLE || length > HEADER_MAX {
-        return Err(Error::refused("the bundle is damaged: it does not begin as a bundle"));
-    }
-    let mut bytes = Vec::new();
-    reader.take(u64::from(length)).read_to_end(&mut bytes).map_err(damaged)?;
+    let bytes = skippable::read(reader, HEADER_MAX)
+        .map_err(damaged)?
+        .ok_or_else(|| Error::refused("the bundle is damaged: it does not begin as a bundle"))?;
     let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
         return Err(Error::refused(
             "the bundle has an unknown version; this version knows version 1: update ldi",
@@ -224,7 +214,7 @@ pub fn read_header(reader: &mut impl Read) -> Result<Header> {
     let to = get_varint(&mut rest)?;
     let raw = get_varint(&mut rest)?;
     let basis = get_positions(&mut rest)?;
-    if raw > RAW_MAX || !rest.is_empty() || bytes.len() as u64 != u64::from(length) {
+    if raw > RAW_MAX || !rest.is_empty() {
         return Err(Error::refused("the bundle is damaged: its header is not whole"));
     }
     Ok(Header { from, to, raw, basis })

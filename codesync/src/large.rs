@@ -11,13 +11,13 @@ use crate::{
     Error, Kind, Result,
     bundle::{damaged, get_varint, put_varint},
     manifest::{File, Hash},
+    skippable,
 };
 
 mod anchors;
 
 use anchors::Anchors;
 
-const SKIPPABLE: u32 = 0x184D_2A5C;
 const MAGIC: &[u8; 5] = b"LDIL\x01";
 /// Bytes of the new content that are coded at once.
 const PIECE: u64 = 8 << 20;
@@ -75,7 +75,7 @@ pub fn encode<O: Read + Seek, N: Read>(
     header.extend_from_slice(&new.file.sha256);
     put_varint(&mut header, old.file.size);
     put_varint(&mut header, new.file.size);
-    put_frame(out, &header).map_err(failed)?;
+    skippable::write(out, &header).map_err(failed)?;
     let mut done = 0;
     while done < new.file.size {
         let mut piece = Vec::new();
@@ -96,7 +96,7 @@ pub fn encode<O: Read + Seek, N: Read>(
             put_varint(&mut head, offset);
             put_varint(&mut head, length);
         }
-        put_frame(out, &head).map_err(failed)?;
+        skippable::write(out, &head).map_err(failed)?;
         let mut encoder = Encoder::with_ref_prefix(&mut *out, LEVEL, &prefix).map_err(failed)?;
         encoder.set_pledged_src_size(Some(want)).map_err(failed)?;
         encoder.window_log(WINDOW).map_err(failed)?;
@@ -181,24 +181,10 @@ fn read_parts(old: &mut (impl Read + Seek), parts: &[(u64, u64)]) -> io::Result<
     Ok(prefix)
 }
 
-fn put_frame(out: &mut dyn Write, payload: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
-    out.write_all(&SKIPPABLE.to_le_bytes())?;
-    out.write_all(&length.to_le_bytes())?;
-    out.write_all(payload)
-}
-
 fn get_frame(reader: &mut impl Read) -> Result<Vec<u8>> {
-    let mut start = [0; 8];
-    reader.read_exact(&mut start).map_err(damaged)?;
-    let [m0, m1, m2, m3, l0, l1, l2, l3] = start;
-    let length = u32::from_le_bytes([l0, l1, l2, l3]);
-    if u32::from_le_bytes([m0, m1, m2, m3]) != SKIPPABLE || length > FRAME_MAX {
-        return Err(Error::refused("the large patch is damaged: a head is missing"));
-    }
-    let mut payload = vec![0; length as usize];
-    reader.read_exact(&mut payload).map_err(damaged)?;
-    Ok(payload)
+    skippable::read(reader, FRAME_MAX)
+        .map_err(damaged)?
+        .ok_or_else(|| Error::refused("the large patch is damaged: a head is missing"))
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub mod receive;
 pub mod record;
 pub mod serve;
 pub mod sign;
+mod skippable;
 pub mod source;
 pub mod stage;
 pub mod store;

@@ -103,10 +103,10 @@ fn bounds_hold_before_anything_is_read() {
         &[1000, 1, u64::MAX, 2],
     ] {
         let mut bytes = Vec::new();
-        put_frame(&mut bytes, &header).unwrap();
+        skippable::write(&mut bytes, &header).unwrap();
         let mut head = Vec::new();
         words.iter().for_each(|word| put_varint(&mut head, *word));
-        put_frame(&mut bytes, &head).unwrap();
+        skippable::write(&mut bytes, &head).unwrap();
         assert_eq!(applied(&bytes, &[], &new).unwrap_err().kind(), Kind::Refused, "{words:?}");
     }
 }
