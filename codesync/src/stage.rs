@@ -7,21 +7,20 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fs,
-    io::{ErrorKind, Seek, Write},
+    io::{ErrorKind, Seek},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    thread::JoinHandle,
 };
 
 use crate::{
     Error, Kind, Result, disk,
-    manifest::{File, Hash, Manifest, sha256},
+    manifest::{File, Hash, Manifest},
     store::{Release, Staged, Store, is_intact, remove},
 };
+
+mod writers;
+
+use writers::{Job, Writers, write};
 
 /// Up to this many written files are synced one by one; more, all at once.
 const SYNC_SINGLY: usize = 256;
@@ -395,98 +394,6 @@ fn leads_away<'a>(tree: &Path, paths: impl Iterator<Item = std::borrow::Cow<'a, 
     false
 }
 
-/// Writes a new file with its mode.
-fn write(path: &Path, content: &[u8], executable: bool, sync: bool) -> Result<()> {
-    let mode = if executable { 0o755 } else { 0o644 };
-    let fail = |error: std::io::Error| Error::io("write", path, &error);
-    let mut file =
-        fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(fail)?;
-    file.write_all(content).map_err(fail)?;
-    // The umask may have taken bits away. Asking costs a fraction of setting, which is journaled.
-    let kept = file.metadata().map_err(fail)?.permissions().mode() & 0o7777;
-    if kept != mode {
-        file.set_permissions(fs::Permissions::from_mode(mode)).map_err(fail)?;
-    }
-    if sync {
-        file.sync_all().map_err(fail)?;
-    }
-    Ok(())
-}
-
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(4)
-}
-
-struct Job {
-    name: String,
-    sha256: Hash,
-    paths: Vec<(PathBuf, bool)>,
-    content: Vec<u8>,
-    singly: bool,
-}
-
-/// Threads that hash and write while the next contents are still being decoded.
-struct Writers {
-    queue: SyncSender<Job>,
-    threads: Vec<JoinHandle<Result<()>>>,
-}
-
-impl Writers {
-    fn start() -> Self {
-        let (queue, receiver) = sync_channel::<Job>(64);
-        let receiver = Arc::new(Mutex::new(receiver));
-        let threads = (0..cores())
-            .map(|_| {
-                let receiver = Arc::clone(&receiver);
-                std::thread::spawn(move || run(&receiver))
-            })
-            .collect();
-        Self { queue, threads }
-    }
-
-    fn send(&self, write: Job) -> Result<()> {
-        self.queue
-            .send(write)
-            .map_err(|_| Error::new(Kind::Io, "writing the release failed; see the first error"))
-    }
-
-    fn finish(self) -> Result<()> {
-        drop(self.queue);
-        let mut result = Ok(());
-        for thread in self.threads {
-            let ended = thread.join().unwrap_or_else(|_| {
-                Err(Error::new(Kind::Io, "writing the release failed unexpectedly"))
-            });
-            result = result.and(ended);
-        }
-        result
-    }
-}
-
-fn run(queue: &Mutex<Receiver<Job>>) -> Result<()> {
-    let mut result = Ok(());
-    loop {
-        let next = match queue.lock() {
-            Ok(queue) => queue.recv(),
-            Err(_) => return result,
-        };
-        let Ok(next) = next else { return result };
-        // After a failure the queue is still emptied, or the sender would wait for ever.
-        if result.is_ok() {
-            result = place(&next);
-        }
-    }
-}
-
-fn place(next: &Job) -> Result<()> {
-    if sha256(&next.content) != next.sha256 {
-        return Err(Error::refused(format!(
-            "the content of {} is not the one that was signed",
-            next.name
-        )));
-    }
-    for (path, executable) in &next.paths {
-        write(path, &next.content, *executable, next.singly)?;
-    }
-    Ok(())
 }

@@ -1,7 +1,9 @@
 //! Tests of [`super`]: jobs.
 
+use sha2::{Digest, Sha256};
+
 use super::*;
-use crate::parse::Span;
+use crate::{parse::Span, tiers::Gate};
 
 struct Tree {
     dir: tempfile::TempDir,

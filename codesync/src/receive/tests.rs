@@ -1,9 +1,11 @@
 //! Pushes in memory: what a publisher may do, and what a hostile one gets.
 
-use std::{os::unix::net::UnixStream, path::PathBuf};
+use std::{fs, os::unix::net::UnixStream, path::PathBuf};
 
 use super::*;
 use crate::{
+    library::Library,
+    manifest::sha256,
     publish::{self, Lifetimes},
     push::{Report, push},
     sign::{Keys, Role},
