@@ -268,7 +268,8 @@ impl Store {
                 }
             }
         }
-        Ok(())
+        // A sync that was cut off after it switched, or a job that has ended since, left one more.
+        self.retire()
     }
 
     /// Makes `staged` visible under its number, active, and retires what is too old.

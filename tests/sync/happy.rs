@@ -127,11 +127,24 @@ fn three_releases_are_kept() -> Result<()> {
         setting.sandbox.synced()?;
         ensure!(setting.active()? == number);
     }
-    let mut kept: Vec<u64> = fs::read_dir(setting.sandbox.root().join("releases"))?
-        .filter_map(|item| item.ok()?.file_name().to_str()?.parse().ok())
-        .collect();
-    kept.sort_unstable();
-    ensure!(kept == [4, 5, 6], "kept: {kept:?}");
+    let kept = |setting: &Setting| -> Result<Vec<u64>> {
+        let mut numbers: Vec<u64> = fs::read_dir(setting.sandbox.root().join("releases"))?
+            .filter_map(|item| item.ok()?.file_name().to_str()?.parse().ok())
+            .collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    };
+    ensure!(kept(&setting)? == [4, 5, 6], "kept: {:?}", kept(&setting)?);
+    // What a job runs from stays; the first sync after it, though it finds nothing new, removes it.
+    let job = fs::File::create(setting.sandbox.root().join("meta/4/lock"))?;
+    job.lock_shared()?;
+    setting.next_release(1)?;
+    setting.sandbox.synced()?;
+    ensure!(kept(&setting)? == [4, 5, 6, 7], "kept: {:?}", kept(&setting)?);
+    drop(job);
+    let report = setting.sandbox.synced()?;
+    ensure!(report["outcome"] == "current", "{report}");
+    ensure!(kept(&setting)? == [5, 6, 7], "kept: {:?}", kept(&setting)?);
     setting.sandbox.in_step()
 }
 
