@@ -79,11 +79,20 @@ fn the_launchd_job_is_a_property_list() -> Result<()> {
     let root = image.to_str().context("a path that is not UTF-8")?;
     ldi(&["install", "--root", root, "--manager", "launchd"])?.success()?;
     let plist = image.join("Library/LaunchDaemons/net.ldi.daemon.plist");
-    let mut read = command(&program("plistutil")?);
-    let json = run(read.arg("-i").arg(&plist).args(["-f", "json"]))?.success()?.json()?;
-    ensure!(json["Label"] == "net.ldi.daemon", "{json}");
-    ensure!(json["ProgramArguments"][1] == "daemon", "{json}");
-    ensure!(json["KeepAlive"] == true && json["RunAtLoad"] == true, "{json}");
+    // There and back through the binary form: what plistutil did not understand is gone.
+    let (binary, back) = (sandbox.path("binary"), sandbox.path("back"));
+    for (from, to, format) in [(&plist, &binary, "bin"), (&binary, &back, "xml")] {
+        let mut convert = command(&program("plistutil")?);
+        run(convert.arg("-i").arg(from).arg("-o").arg(to).args(["-f", format]))?.success()?;
+    }
+    let strip = |text: String| text.split_whitespace().collect::<String>();
+    let read = strip(fs::read_to_string(&back)?);
+    let written = strip(fs::read_to_string(&plist)?);
+    let dict = |text: &str| text.split_once("<dict>").map(|(_, rest)| rest.to_owned());
+    let (read, written) = (dict(&read).context("no dict")?, dict(&written).context("no dict")?);
+    let end = read.find("</dict>").context("no end of the dict")?;
+    ensure!(written.starts_with(&read[..end]), "{read}\n{written}");
+    ensure!(read.contains("<key>KeepAlive</key><true/>"), "{read}");
     ldi(&["uninstall", "--root", root, "--manager", "launchd"])?.success()?;
     ensure!(!plist.exists());
     Ok(())
@@ -145,8 +154,8 @@ fn every_command_has_completions_and_a_man_page() -> Result<()> {
         let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
         let commands: Vec<&str> = commands
             .take_while(|line| !line.is_empty())
-            .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
-            .filter(|word| *word != "help")
+            .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+            .filter(|word| !word.is_empty() && *word != "help")
             .collect();
         ensure!(commands.len() > 10, "{help}");
         let completions = run(command(&tool).args(["completions", "bash"]))?.success()?;

@@ -58,7 +58,7 @@ fn ldi_installs_itself_and_a_job_uninstalls_it() -> Result<()> {
         ! systemctl is-active --quiet ldi.service; ! pgrep -x ldi",
         60,
     )?;
-    site.container.sh("sleep 7; ! pgrep -x ldi; ! systemctl cat ldi.service 2>/dev/null")?;
+    site.container.sh("sleep 4; ! pgrep -x ldi; ! systemctl cat ldi.service 2>/dev/null")?;
     site.accounted(&[])?;
 
     // And an administrator takes everything away.

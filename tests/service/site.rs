@@ -45,6 +45,10 @@ impl Site {
         sandbox.put("conf/tiers.toml", TIERS)?;
         sandbox.publish()?;
         container.copy_in(&sandbox.library(), "/srv/library")?;
+        // What takes 5 s on a real machine is waited for here again and again.
+        let dropin = container.root().join("etc/systemd/system/ldi.service.d");
+        fs::create_dir(&dropin)?;
+        fs::write(dropin.join("test.conf"), "[Service]\nRestartSec=1s\n")?;
         let site = Self { container, sandbox };
         site.restore_root()?;
         Ok(Some(site))
@@ -62,14 +66,28 @@ impl Site {
         self.container.copy_in(&self.sandbox.keys().join("root.json"), "/etc/ldi/root.json")
     }
 
-    /// Makes the package `ldi` in this version, and puts it on the machine; its path there.
-    pub fn package(&self, version: &str) -> Result<String> {
+    /// Makes the package `ldi` and puts it on the machine, once for each version; where they are
+    /// there.
+    pub fn packages<const N: usize>(&self, versions: [&str; N]) -> Result<[String; N]> {
         let out = self.sandbox.path("packages");
-        let made = package(&out, version, &["--only", "ldi", "deb"])?;
+        let made = package(&out, "0", &["--only", "ldi", "deb"])?;
         let made = made.first().context("no package was made")?;
-        let inside = format!("/srv/ldi_{version}.deb");
-        self.container.copy_in(made, &inside)?;
-        Ok(inside)
+        let unpacked = self.sandbox.path("unpacked");
+        let tool = || Ok::<_, anyhow::Error>(process::command(&program("dpkg-deb")?));
+        process::run(tool()?.arg("--raw-extract").arg(made).arg(&unpacked))?.success()?;
+        let control = unpacked.join("DEBIAN/control");
+        let text = fs::read_to_string(&control)?;
+        for version in versions {
+            fs::write(
+                &control,
+                text.replace("\nVersion: 0\n", &format!("\nVersion: {version}\n")),
+            )?;
+            let package = self.container.root().join(format!("srv/ldi_{version}.deb"));
+            let mut build = tool()?;
+            build.args(["-Znone", "--root-owner-group", "--build"]).arg(&unpacked).arg(package);
+            process::run(&mut build)?.success()?;
+        }
+        Ok(versions.map(|version| format!("/srv/ldi_{version}.deb")))
     }
 
     /// The lines of a file that jobs write.

@@ -11,7 +11,7 @@ const WAIT: &str = "rm -f /run/go; touch /run/waiting; while [ ! -e /run/go ]; d
 #[test]
 fn packages_change_under_a_run_and_leave_nothing() -> Result<()> {
     let Some(mut site) = Site::new()? else { return Ok(()) };
-    let (first, second, third) = (site.package("1.0")?, site.package("1.1")?, site.package("1.2")?);
+    let [first, second, third] = site.packages(["1.0", "1.1", "1.2"])?;
     site.configure()?;
     site.container.boot()?;
     let before: Vec<String> =
@@ -52,7 +52,7 @@ fn packages_change_under_a_run_and_leave_nothing() -> Result<()> {
         ! systemctl is-active --quiet ldi.service",
         60,
     )?;
-    site.container.sh("sleep 7; ! systemctl is-active --quiet ldi.service; ! pgrep -x ldi")?;
+    site.container.sh("sleep 4; ! systemctl is-active --quiet ldi.service; ! pgrep -x ldi")?;
 
     site.container.sh("dpkg --purge ldi")?;
     let left: Vec<String> =
