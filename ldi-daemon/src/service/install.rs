@@ -9,10 +9,11 @@ use std::{
 use codesync::disk;
 use serde::Serialize;
 
-use super::{Content, Manager, Part, Standing, below, first_config};
+use super::{Content, Manager, Part, Standing, State, below, first_config};
 use crate::{
     Failure, Result,
     cli::{print, print_json},
+    config::{Config, DEFAULT_FILE},
     error::code,
 };
 
@@ -132,21 +133,24 @@ fn start(order: &Order, service: &[Part], renewed: bool) -> Result<&'static str>
     if !order.live() {
         return Ok("starts at boot");
     }
-    let running = order.manager.active();
-    match (running, renewed) {
-        _ if order.dry_run => {}
-        (false, _) => order.manager.start(service)?,
-        (true, true) => {
-            order.manager.reload()?;
-            order.manager.leave_when_idle()?;
+    match (order.manager.state()?, renewed) {
+        (State::Running, false) => Ok("running"),
+        (State::Running, true) => {
+            if !order.dry_run {
+                order.manager.reload()?;
+                order.manager.leave_when_idle()?;
+            }
+            Ok("restarts when idle")
         }
-        (true, false) => {}
+        _ => {
+            if !order.dry_run {
+                // The usual reason is one that says where and what.
+                let why = |failure| Config::load(Path::new(DEFAULT_FILE)).err().unwrap_or(failure);
+                order.manager.start(service).map_err(why)?;
+            }
+            Ok("started")
+        }
     }
-    Ok(match (running, renewed) {
-        (false, _) => "started",
-        (true, true) => "restarts when idle",
-        (true, false) => "running",
-    })
 }
 
 /// How each part stands; refuses the whole when an administrator changed one.
