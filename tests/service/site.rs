@@ -90,6 +90,16 @@ impl Site {
         Ok(versions.map(|version| format!("/srv/ldi_{version}.deb")))
     }
 
+    /// The same as .rpm.
+    pub fn rpms<const N: usize>(&self, versions: [&str; N]) -> Result<[String; N]> {
+        for version in versions {
+            let made = package(&self.sandbox.path("packages"), version, &["--only", "ldi", "rpm"])?;
+            let made = made.first().context("no package was made")?;
+            self.container.copy_in(made, &format!("/srv/ldi_{version}.rpm"))?;
+        }
+        Ok(versions.map(|version| format!("/srv/ldi_{version}.rpm")))
+    }
+
     /// The lines of a file that jobs write.
     pub fn lines(&self, file: &str) -> usize {
         let file = self.container.root().join(file.trim_start_matches('/'));
