@@ -18,17 +18,22 @@ use crate::{
 };
 
 /// What `ldi install` and `ldi uninstall` were asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Order {
-    /// The folder of a system image; the running system if there is none.
+    /// Works on a system image, and tells no service manager.
+    #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
-    /// Whose files.
+    /// For an image of another system: whose files.
+    #[arg(long, value_enum, default_value_t = Manager::here(), requires = "root")]
     pub manager: Manager,
     /// Says what would be done; does nothing.
+    #[arg(long)]
     pub dry_run: bool,
-    /// Also what an administrator changed.
+    /// Replaces or removes what an administrator changed, too.
+    #[arg(long)]
     pub force: bool,
-    /// Reports as JSON.
+    /// Prints JSON.
+    #[arg(long)]
     pub json: bool,
 }
 
@@ -99,8 +104,18 @@ impl Report {
     }
 }
 
-/// `ldi install`.
-pub fn install(order: &Order) -> Result<u8> {
+/// `ldi install`; `config` is the ldi.toml that the caller named.
+pub fn install(order: &Order, config: &Path) -> Result<u8> {
+    if config != Path::new(DEFAULT_FILE) {
+        return Err(Failure::new(
+            code::USAGE,
+            format!(
+                "the service reads {DEFAULT_FILE}; for {} set LDI_CONFIG in a drop-in \
+                 (systemctl edit ldi)",
+                config.display()
+            ),
+        ));
+    }
     order.permitted()?;
     let program = program(order)?;
     let root = order.folder();
