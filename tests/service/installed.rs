@@ -51,6 +51,16 @@ fn ldi_installs_itself_and_a_job_uninstalls_it() -> Result<()> {
     ensure!(parts[0] == "replaced" && service == "restarts when idle", "{parts:?} {service}");
     site.comes_back(&pid)?;
 
+    // The service's secrets reach a job, and what a job mounts is there for everybody.
+    site.container.sh("echo secret >/srv/key
+        echo LoadCredential=ldi-key:/srv/key >>/etc/systemd/system/ldi.service.d/test.conf
+        systemctl daemon-reload; systemctl restart ldi")?;
+    site.order(
+        "test $(cat /run/credentials/ldi.service/ldi-key) = secret
+        mkdir /run/mounted; mount -t tmpfs none /run/mounted; touch /run/mounted/here",
+    )?;
+    site.container.until("test -e /run/mounted/here", 60)?;
+
     // A program that others can write is no service of root's.
     site.container.sh("cp /usr/local/bin/ldi /tmp/ldi")?;
     let refused = site.container.run(&["/tmp/ldi", "install"])?.expect_code(78)?;
@@ -60,16 +70,17 @@ fn ldi_installs_itself_and_a_job_uninstalls_it() -> Result<()> {
     site.order("ldi uninstall; sleep 1; touch /run/uninstalled")?;
     site.container.until(
         "test -e /run/uninstalled
-        ! systemctl is-active --quiet ldi.service; ! pgrep -x ldi",
+        test $(systemctl is-active ldi) != active; test -z \"$(pgrep -x ldi)\"",
         60,
     )?;
-    site.container.sh("sleep 4; ! pgrep -x ldi; ! systemctl cat ldi.service 2>/dev/null")?;
+    site.container
+        .sh("sleep 4; test -z \"$(pgrep -x ldi)\"; test -z \"$(systemctl cat ldi 2>/dev/null)\"")?;
     site.accounted(&[])?;
 
     // And an administrator takes everything away.
     site.container.sh("ldi install")?;
     site.ticks()?;
-    site.container.sh("ldi uninstall --purge; ! pgrep -x ldi")?;
+    site.container.sh("ldi uninstall --purge; test -z \"$(pgrep -x ldi)\"")?;
     let left: Vec<String> =
         site.paths()?.into_iter().filter(|path| !before.contains(path)).collect();
     ensure!(left.is_empty(), "left behind: {left:?}");

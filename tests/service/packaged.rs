@@ -10,8 +10,15 @@ fn the_service_starts_at_boot_and_comes_back_from_everything() -> Result<()> {
     let [package] = site.packages(["1.0"])?;
     site.container.boot()?;
 
+    // An administrator's policy keeps it from starting.
+    site.container.sh(&format!(
+        "echo 'exit 101' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d
+        dpkg -i {package}; test $(systemctl is-active ldi) != active
+        dpkg --purge ldi; rm /usr/sbin/policy-rc.d"
+    ))?;
+
     // Without a configuration it runs, and says what is missing.
-    site.container.sh(&format!("rm -r /etc/ldi; dpkg -i {package}"))?;
+    site.container.sh(&format!("dpkg -i {package}"))?;
     let shown = "systemctl show --property=ActiveState,SubState,NotifyAccess,UnitFileState ldi";
     let state = site.container.sh(shown)?;
     for word in ["ActiveState=active", "SubState=running", "UnitFileState=enabled"] {
@@ -19,12 +26,17 @@ fn the_service_starts_at_boot_and_comes_back_from_everything() -> Result<()> {
     }
     let first = site.container.sh("cat /etc/ldi/ldi.toml")?;
     ensure!(first.contains("must be filled in") && first.contains("source = []"), "{first}");
-    let status = site.container.sh("systemctl status ldi; ldi status")?;
-    ensure!(status.contains("idle; next at"), "no status text in: {status}");
-    ensure!(status.contains("names no source"), "no reason in: {status}");
+    site.container.until("systemctl status ldi | grep -q 'Status: \"idle; next at'", 60)?;
+    site.container.until("ldi status | grep -q 'names no source'", 60)?;
     let verify = "dpkg --verify ldi; systemd-analyze verify --man=no ldi.service 2>&1";
     let damage = site.container.sh(verify)?;
     ensure!(damage.is_empty(), "{damage}");
+
+    // Who disabled it finds it disabled after an upgrade.
+    site.container.sh(&format!(
+        "systemctl disable ldi; dpkg -i {package}
+        test $(systemctl is-enabled ldi) = disabled; systemctl enable ldi"
+    ))?;
 
     // Configured: the startup tier runs once in this boot, whatever happens to the service.
     site.configure()?;

@@ -51,10 +51,11 @@ fn packages_change_under_a_run_and_leave_nothing() -> Result<()> {
     site.order("dpkg --remove ldi; touch /run/removed")?;
     site.container.until(
         "test -e /run/removed; test ! -e /usr/bin/ldi
-        ! systemctl is-active --quiet ldi.service",
+        test $(systemctl is-active ldi) != active",
         60,
     )?;
-    site.container.sh("sleep 4; ! systemctl is-active --quiet ldi.service; ! pgrep -x ldi")?;
+    site.container
+        .sh("sleep 4; test $(systemctl is-active ldi) != active; test -z \"$(pgrep -x ldi)\"")?;
     site.container.sh("cp /srv/ldi /usr/bin/ldi")?;
     site.accounted(&[("interrupted", 1)])?;
 
@@ -93,7 +94,7 @@ fn a_job_upgrades_and_removes_the_rpm() -> Result<()> {
     site.order(&format!("{rpm} --erase ldi; touch /run/removed"))?;
     site.container.until(
         "test -e /run/removed; test ! -e /usr/bin/ldi
-        ! systemctl is-active --quiet ldi.service; ! pgrep -x ldi",
+        test $(systemctl is-active ldi) != active; test -z \"$(pgrep -x ldi)\"",
         60,
     )?;
     site.container.sh("cp /srv/ldi /usr/bin/ldi")?;
