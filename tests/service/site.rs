@@ -195,7 +195,10 @@ pub fn package(out: &std::path::Path, version: &str, words: &[&str]) -> Result<V
     let folder = parts::bin("ldi")?;
     let folder = folder.parent().context("a program without a folder")?;
     let mut command = process::command(&program("sh")?);
-    command.arg(parts::repository().join("dist/package")).arg("--binaries").arg(folder);
+    command
+        .arg(parts::repository().join("dist/package"))
+        .args(["--quick", "--binaries"])
+        .arg(folder);
     command.arg("--out").arg(out).args(["--version", version]).args(words);
     let done = process::run_within(&mut command, std::time::Duration::from_secs(300))?;
     Ok(done.success()?.out().lines().map(PathBuf::from).collect())
