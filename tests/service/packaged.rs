@@ -32,6 +32,11 @@ fn the_service_starts_at_boot_and_comes_back_from_everything() -> Result<()> {
     let damage = site.container.sh(verify)?;
     ensure!(damage.is_empty(), "{damage}");
 
+    // Beside a package there is nothing to install, and nothing to remove by hand.
+    let installed = site.container.sh("ldi install --json")?;
+    ensure!(!installed.contains("written") && installed.contains("running"), "{installed}");
+    site.container.run(&["ldi", "uninstall"])?.expect_code(78)?;
+
     // Who disabled it finds it disabled after an upgrade.
     site.container.sh(&format!(
         "systemctl disable ldi; dpkg -i {package}

@@ -71,7 +71,10 @@ impl Part {
         };
         Ok(match &self.content {
             Content::First(_) => Standing::Same,
-            Content::Link(target) if meta.is_symlink() && fs::read_link(&path)? == *target => {
+            Content::Link(target)
+                if meta.is_symlink()
+                    && without_usr(&fs::read_link(&path)?) == without_usr(target) =>
+            {
                 Standing::Same
             }
             Content::Sealed(text) if meta.is_file() && meta.len() <= MAX_FILE => {
@@ -109,6 +112,11 @@ pub fn first_config() -> Part {
 /// `path`, an absolute one, seen from outside of `root`.
 pub fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// /lib and /usr/lib are one folder wherever systemd is; links say either.
+fn without_usr(path: &Path) -> &Path {
+    path.strip_prefix("/usr").or_else(|_| path.strip_prefix("/")).unwrap_or(path)
 }
 
 /// `body` with a last line that says its hash, as a remark between `open` and `close`.
