@@ -1,5 +1,6 @@
 //! Gates: a job that waits for a network asks the library's own `check_corp` and
-//! `check_internet` until they say yes or its deadline has passed.
+//! `check_internet`, one that waits for mains power asks the kernel, until they say yes or its
+//! deadline has passed.
 
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use tokio::{sync::watch, time::sleep};
 use crate::{
     launch::{self, Fault, Scene},
     logs::Log,
+    machine,
     supervise::{Limits, Outcome, supervise},
     tiers::Gate,
 };
@@ -73,13 +75,16 @@ async fn look(
     run: &str,
     stop: watch::Receiver<bool>,
 ) -> Result<(), String> {
-    let command = launch::gate(scene, gate.function(), run).map_err(|fault| match fault {
+    let Some(function) = gate.function() else {
+        return if machine::on_mains() { Ok(()) } else { Err("it runs on battery".to_owned()) };
+    };
+    let command = launch::gate(scene, function, run).map_err(|fault| match fault {
         Fault::Tampered(_, sentence) | Fault::Other(sentence) => sentence,
     })?;
     let limits = Limits { timeout: LOOK, kill_after: Duration::from_secs(1), nice: 0 };
     let ended = supervise(command, run, limits, &mut Log::none(), stop).await;
     match ended.outcome {
         Outcome::Ok => Ok(()),
-        _ => Err(format!("{} said no ({})", gate.function(), ended.reason.unwrap_or_default())),
+        _ => Err(format!("{function} said no ({})", ended.reason.unwrap_or_default())),
     }
 }

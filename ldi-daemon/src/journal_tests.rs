@@ -6,7 +6,13 @@ use super::*;
 use crate::{plan::State, supervise::Outcome};
 
 fn machine(boot: &str) -> Machine {
-    Machine { id: "m".into(), boot: boot.into(), os: "linux".into(), arch: "x".into() }
+    Machine {
+        id: "m".into(),
+        name: String::new(),
+        boot: boot.into(),
+        os: "linux".into(),
+        arch: "x".into(),
+    }
 }
 
 fn ended(outcome: Outcome) -> Ended {

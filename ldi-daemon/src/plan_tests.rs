@@ -4,7 +4,13 @@ use super::*;
 use crate::tiers::Tiers;
 
 fn machine() -> Machine {
-    Machine { id: "m1".into(), boot: "b1".into(), os: "linux".into(), arch: "x86_64".into() }
+    Machine {
+        id: "m1".into(),
+        name: String::new(),
+        boot: "b1".into(),
+        os: "linux".into(),
+        arch: "x86_64".into(),
+    }
 }
 
 fn at(text: &str) -> DateTime<Utc> {

@@ -151,6 +151,8 @@ struct RawJob {
     arch: Vec<String>,
     #[serde(default)]
     tags: Vec<String>,
+    #[serde(default)]
+    hosts: Vec<String>,
     percent: Option<u8>,
     user: Option<String>,
     #[serde(default)]
@@ -306,6 +308,7 @@ fn job(file: &str, line: usize, raw: RawJob) -> Result<Job, Wrong> {
         os: raw.os,
         arch: raw.arch,
         tags: raw.tags,
+        hosts: raw.hosts,
         percent: raw.percent,
         user: raw.user,
         nice: raw.nice,

@@ -59,6 +59,10 @@ fn what_is_wrong_is_named_with_line_and_key() {
             "line 4, key wait_for: unknown variant `vpn`",
         ),
         (
+            "[[job]]\ntier = \"daily\"\nscript = \"x\"\nhosts = [\"lab-[\"]\n",
+            "line 1, key hosts: \"lab-[\" is no glob of host names",
+        ),
+        (
             "[[job]]\ntier = \"daily\"\nscript = \"x\"\npercent = 101\n",
             "key percent: is at most 100",
         ),

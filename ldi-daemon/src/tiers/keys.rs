@@ -14,14 +14,22 @@ pub enum Gate {
     Corp,
     /// Any network.
     Internet,
+    /// Power from the mains, not from a battery.
+    Ac,
 }
 
 impl Gate {
-    /// The bash function that tells whether the gate is open.
-    pub fn function(self) -> &'static str {
+    /// All of them, by the names that jobs use.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("corp", Gate::Corp), ("internet", Gate::Internet), ("ac", Gate::Ac)];
+
+    /// The bash function of the library that tells whether the gate is open; `None` where `ldi`
+    /// tells it itself.
+    pub fn function(self) -> Option<&'static str> {
         match self {
-            Gate::Corp => "check_corp",
-            Gate::Internet => "check_internet",
+            Gate::Corp => Some("check_corp"),
+            Gate::Internet => Some("check_internet"),
+            Gate::Ac => None,
         }
     }
 }
@@ -31,6 +39,7 @@ impl fmt::Display for Gate {
         f.write_str(match self {
             Gate::Corp => "corp",
             Gate::Internet => "internet",
+            Gate::Ac => "ac",
         })
     }
 }
@@ -60,6 +69,8 @@ pub struct Keys {
     pub arch: Vec<String>,
     /// Runs where one of these tags is set; empty: everywhere.
     pub tags: Vec<String>,
+    /// Runs where one of these globs matches the host's name; empty: everywhere.
+    pub hosts: Vec<String>,
     /// Runs on this share of all machines.
     pub percent: Option<u8>,
     /// Account to run as.
@@ -86,6 +97,11 @@ impl Keys {
         }
         if let Some(what) = unknown(&self.arch, &ARCH) {
             return Err(("arch", what));
+        }
+        for glob in &self.hosts {
+            if let Err(error) = glob::Pattern::new(glob) {
+                return Err(("hosts", format!("{glob:?} is no glob of host names: {error}")));
+            }
         }
         if self.percent.is_some_and(|p| p > 100) {
             return Err(("percent", "is at most 100".to_owned()));
