@@ -23,10 +23,12 @@ use crate::{
     tiers::{self, OnSyncFailure},
 };
 
+mod breaker;
 mod lock;
 mod report;
 mod work;
 
+pub use breaker::{OpenBreaker, open_breakers};
 pub use lock::{is_held, lock};
 pub use report::{JobReport, TierReport};
 pub use work::describe;
@@ -155,6 +157,7 @@ async fn story(
         tree: &release.tree,
         tier: &order.tier,
         stop,
+        damaged: false.into(),
     };
     let jobs = shop.run_all(&catalogue.jobs, &here).await;
     drop(hold);
@@ -263,7 +266,7 @@ pub fn not_now(world: &World, job: &Job, here: &Here<'_>) -> Option<String> {
     if job.keys.run_once && world.journal.once(&job.name).ok()?.as_deref() == Some(&job.content) {
         return Some("it succeeded once with this content (run_once)".to_owned());
     }
-    None
+    breaker::why_open(world, job)
 }
 
 fn keep_house(world: &World) {
