@@ -15,7 +15,7 @@ use crate::{
     daemon,
     error::code,
     exec::{self, Target},
-    inspect,
+    inspect, launcher,
     machine::Machine,
     parse::Span,
     release, status,
@@ -228,6 +228,9 @@ Example: ldi reset daily/enrol")]
 pub fn main() -> ExitCode {
     let mut words: Vec<OsString> = std::env::args_os().collect();
     let name = words.first().and_then(|w| Path::new(w).file_name()).unwrap_or_default().to_owned();
+    if name == launcher::NAME {
+        return launcher::main(&words[1..]);
+    }
     let result = if name == "pyexec" {
         words.remove(0);
         pyexec(&words)

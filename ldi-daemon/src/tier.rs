@@ -10,7 +10,7 @@ use codesync::pull::Report as SyncReport;
 use tokio::sync::watch;
 
 use crate::{
-    Failure, Result,
+    Failure, Result, cgroup,
     config::Config,
     error::code,
     jobs::{self, Job},
@@ -50,7 +50,12 @@ impl World {
         // The store makes ROOT and its folders with their modes.
         codesync::store::Store::open(&config.root)?;
         let journal = Journal::open(&config.root, &machine)?;
-        for lost in journal.recover(Utc::now())? {
+        let interrupted = journal.recover(Utc::now())?;
+        let ended = cgroup::end_leftovers(&config.root, !interrupted.is_empty());
+        if ended > 0 {
+            tracing::warn!(ended, "processes that an earlier ldi left behind were ended");
+        }
+        for lost in interrupted {
             let ended = supervise::end_leftovers(&lost.run);
             tracing::warn!(run = lost.run, job = lost.job, ended, "a run was interrupted");
         }

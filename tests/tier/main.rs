@@ -7,5 +7,6 @@ mod clock;
 mod crash;
 mod exec;
 mod hostile;
+mod limits;
 mod refused;
 mod work;

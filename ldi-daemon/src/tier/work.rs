@@ -225,8 +225,8 @@ impl Shop<'_> {
             self.mark_damaged(path);
             return Ended::without_start(Outcome::Failed, sentence.clone());
         }
-        let command = match launch::command(&self.scene(), job, run) {
-            Ok(command) => command,
+        let start = match launch::start(&self.scene(), job, run) {
+            Ok(start) => start,
             Err(Fault::Tampered(path, sentence)) => {
                 self.mark_damaged(&path);
                 return Ended::without_start(Outcome::Failed, sentence);
@@ -249,7 +249,7 @@ impl Shop<'_> {
         ];
         let folder = config.root.join("logs");
         let mut log = Log::create(&folder, run, &header, config.run.output_limit);
-        let mut ended = supervise(command, run, limits, &mut log, self.stop.clone()).await;
+        let mut ended = supervise(start, run, limits, &mut log, self.stop.clone()).await;
         if let Some(fault) = log.finish() {
             ended.reason = Some(match ended.reason {
                 Some(reason) => format!("{reason}; {fault}"),
