@@ -68,6 +68,7 @@ pub fn run_tier(config: Config, order: &Order, json: bool) -> Result<u8> {
     if let Err(why) = supervise::adopt_orphans() {
         tracing::warn!("{why}");
     }
+    crate::cgroup::settle(&config.root);
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         let world = Arc::new(World::open(config, Machine::this())?);

@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    Result,
+    Result, cgroup,
     cli::{print, print_json},
     config::Config,
     error::code,
@@ -39,6 +39,7 @@ pub fn check(file: &Path, json: bool) -> Result<u8> {
             findings.extend(sources(&config));
             findings.push(trusted_root(&config.sync.trusted_root));
             findings.extend(ssh_files(&config));
+            findings.push(limits(&config.root));
             findings.push(release(&config));
         }
     }
@@ -65,6 +66,20 @@ fn good(what: &'static str, detail: String) -> Finding {
 
 fn wrong(what: &'static str, detail: String) -> Finding {
     Finding { what, verdict: "wrong", detail }
+}
+
+/// Whether what is run from here can be limited: a missing limit is no fault of the configuration.
+fn limits(root: &Path) -> Finding {
+    let missing = cgroup::missing(root);
+    Finding {
+        what: "limits",
+        verdict: if missing.is_empty() { "good" } else { "missing" },
+        detail: if missing.is_empty() {
+            "memory, cpu and processes of jobs are enforced".to_owned()
+        } else {
+            format!("of jobs that are run from here: {}", missing.join("; "))
+        },
+    }
 }
 
 fn root(config: &Config) -> Finding {

@@ -15,7 +15,7 @@ use crate::{
     daemon,
     error::code,
     exec::{self, Target},
-    inspect,
+    inspect, launcher,
     machine::Machine,
     parse::Span,
     release, status,
@@ -212,8 +212,12 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         tree: Option<PathBuf>,
     },
-    /// Lets a `run_once` job run again.
-    #[command(after_help = "Example: ldi reset daily/enrol")]
+    /// Lets a job run again: one that succeeded once (`run_once`), or that failed again and again.
+    #[command(after_help = "\
+Forgets that a `run_once` job succeeded, and closes the breaker of a job that was left out after
+too many failures in a row (see `ldi status`). It runs when its tier does, or by `ldi run TIER`.
+
+Example: ldi reset daily/enrol")]
     Reset {
         /// The job.
         job: String,
@@ -224,6 +228,9 @@ enum Command {
 pub fn main() -> ExitCode {
     let mut words: Vec<OsString> = std::env::args_os().collect();
     let name = words.first().and_then(|w| Path::new(w).file_name()).unwrap_or_default().to_owned();
+    if name == launcher::NAME {
+        return launcher::main(&words[1..]);
+    }
     let result = if name == "pyexec" {
         words.remove(0);
         pyexec(&words)

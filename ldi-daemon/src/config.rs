@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use crate::{
     Failure, Result,
-    parse::{self, Span, Wrong},
+    parse::{self, Size, Span, Wrong},
+    tiers::Ration,
 };
 
 mod sync;
@@ -57,6 +58,25 @@ pub struct Run {
     pub gate_interval: Span,
     /// PATH of jobs.
     pub path: String,
+    /// A job that failed so many times in a row is left out; 0: none is.
+    pub breaker: u32,
+    /// For so long.
+    pub breaker_for: Span,
+    /// Memory of a run, where its job names none.
+    pub memory: Option<Size>,
+    /// Percent of one processor of a run, where its job names none.
+    pub cpu: Option<u32>,
+    /// Processes and threads of a run, where its job names none.
+    pub processes: Option<u32>,
+    /// The folder of this machine's secrets.
+    pub secrets: PathBuf,
+}
+
+impl Run {
+    /// What a run may take where its job says nothing.
+    pub fn ration(&self) -> Ration {
+        Ration { memory: self.memory, cpu: self.cpu, processes: self.processes }
+    }
 }
 
 /// `[history]`
@@ -115,6 +135,12 @@ impl Default for Run {
             retry_delay: Span::seconds(10),
             gate_interval: Span::seconds(60),
             path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+            breaker: 5,
+            breaker_for: Span::seconds(86400),
+            memory: None,
+            cpu: None,
+            processes: None,
+            secrets: "/etc/ldi/secrets".into(),
         }
     }
 }
@@ -169,6 +195,8 @@ impl Config {
                 .then(|| (key, format!("{} must be an absolute path", path.display())))
         };
         absolute("root", &self.root)
+            .or_else(|| absolute("secrets", &self.run.secrets))
+            .or_else(|| self.run.ration().check().err())
             .or_else(|| self.sync.wrong_value())
             .or_else(|| {
                 (self.run.parallel == 0).then(|| ("parallel", "must be at least 1".to_owned()))
@@ -233,7 +261,13 @@ impl Config {
              parallel = {parallel}                 # jobs at once\n\
              retry_delay = \"{retry}\"         # doubles with each retry\n\
              gate_interval = \"{gate}\"        # between two looks at a closed gate\n\
-             path = {path:?}\n\n\
+             path = {path:?}\n\
+             breaker = {breaker}                  # failures in a row after which a job is left out; 0: never\n\
+             breaker_for = \"{breaker_for}\"           # for so long, then one try\n\
+             # memory = \"1G\"              # of a run whose job names none; unset: no limit\n\
+             # cpu = 100                  # percent of one processor; unset: no limit\n\
+             # processes = 500            # processes and threads; unset: no limit\n\
+             secrets = {secrets:?} # files that jobs with `secrets` are given\n\n\
              [history]\n\
              runs = {runs}\n\
              logs = {logs}\n\
@@ -255,6 +289,9 @@ impl Config {
             retry = d.run.retry_delay,
             gate = d.run.gate_interval,
             path = d.run.path,
+            breaker = d.run.breaker,
+            breaker_for = d.run.breaker_for,
+            secrets = d.run.secrets,
             runs = d.history.runs,
             logs = d.history.logs,
             log_bytes = d.history.log_bytes,

@@ -82,6 +82,7 @@ pub async fn run(config: Config, machine: Machine) -> Result<()> {
     if let Err(why) = supervise::adopt_orphans() {
         tracing::warn!("{why}");
     }
+    crate::cgroup::settle(&config.root);
     let mut signals = Signals::new()?;
     let world = World::open(config, machine)?;
     let states = world.journal.tiers()?.into_iter().map(|(name, row)| (name, row.state)).collect();

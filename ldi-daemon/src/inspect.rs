@@ -369,7 +369,9 @@ pub fn reset(config: &Config, word: &str) -> Result<u8> {
         );
         return Err(Failure::new(code::USAGE, why));
     };
-    journal(config)?.forget_once(&job.name)?;
+    let journal = journal(config)?;
+    journal.forget_once(&job.name)?;
+    journal.close_breaker(&job.name)?;
     print(&format!("{} runs again when its tier does\n", job.name))?;
     Ok(0)
 }

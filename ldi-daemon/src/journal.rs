@@ -4,6 +4,7 @@
 //! SQLite in WAL mode with synchronous=FULL: a result that was returned is on disk, also after
 //! a power cut. A file that cannot be read is set aside and named, never deleted.
 
+mod breaker;
 mod file;
 mod memory;
 mod run;
@@ -16,6 +17,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row, params};
 
+pub use breaker::{Breaker, Verdict};
 use file::{connect, failed, is_corrupt, set_aside};
 pub use memory::TierRow;
 pub use run::Run;

@@ -6,6 +6,7 @@
 //! release. Never listens on a socket and signs nothing.
 
 pub mod act;
+pub mod cgroup;
 pub mod check;
 pub mod cli;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod inspect;
 pub mod jobs;
 pub mod journal;
 pub mod launch;
+pub mod launcher;
 pub mod logs;
 pub mod machine;
 pub mod notify;

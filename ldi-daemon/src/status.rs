@@ -35,7 +35,7 @@ struct Status {
     tiers: Vec<TierStatus>,
     failing: Vec<Run>,
     running: Vec<Run>,
-    open_breakers: Vec<String>,
+    open_breakers: Vec<tier::OpenBreaker>,
     spool: u64,
     faults: Vec<String>,
 }
@@ -85,11 +85,11 @@ fn gather(config: &Config, machine: &Machine) -> Result<Status> {
         spool: 0,
         faults: Vec::new(),
     };
-    let tiers = match inspect::catalogue(config, None) {
-        Ok((_, catalogue)) => catalogue.tiers,
+    let (tiers, jobs) = match inspect::catalogue(config, None) {
+        Ok((_, catalogue)) => (catalogue.tiers, catalogue.jobs),
         Err(failure) => {
             faults.push(failure.to_string());
-            Tiers::built_in()
+            (Tiers::built_in(), Vec::new())
         }
     };
     // Nothing is made here: a machine that never synced has no journal, and that is no fault.
@@ -97,6 +97,7 @@ fn gather(config: &Config, machine: &Machine) -> Result<Status> {
         match Journal::open(&config.root, machine) {
             Ok(journal) => {
                 from_journal(&mut status, &journal, &tiers, config, machine, &mut faults)?;
+                status.open_breakers = tier::open_breakers(config, &journal, &jobs);
             }
             Err(failure) => faults.push(failure.to_string()),
         }
@@ -218,6 +219,18 @@ fn shown(config: &Config, status: &Status) -> String {
             ]);
         }
         text.push_str(&format!("\n{}see: ldi logs JOB\n", table::text(&rows)));
+    }
+    if !status.open_breakers.is_empty() {
+        let mut rows = table(&["JOB LEFT OUT", "FAILURES", "UNTIL", "LAST REASON"]);
+        for open in &status.open_breakers {
+            rows.add_row(vec![
+                open.breaker.job.clone(),
+                open.breaker.failures.to_string(),
+                soon(open.until),
+                open.breaker.reason.clone(),
+            ]);
+        }
+        text.push_str(&format!("\n{}to try one at once: ldi reset JOB\n", table::text(&rows)));
     }
     for run in &status.running {
         text.push_str(&format!("\nrunning: {} since {}", run.job, ago(run.started)));

@@ -10,7 +10,7 @@ use codesync::pull::Report as SyncReport;
 use tokio::sync::watch;
 
 use crate::{
-    Failure, Result,
+    Failure, Result, cgroup,
     config::Config,
     error::code,
     jobs::{self, Job},
@@ -23,10 +23,12 @@ use crate::{
     tiers::{self, OnSyncFailure},
 };
 
+mod breaker;
 mod lock;
 mod report;
 mod work;
 
+pub use breaker::{OpenBreaker, open_breakers};
 pub use lock::{is_held, lock};
 pub use report::{JobReport, TierReport};
 pub use work::describe;
@@ -48,7 +50,12 @@ impl World {
         // The store makes ROOT and its folders with their modes.
         codesync::store::Store::open(&config.root)?;
         let journal = Journal::open(&config.root, &machine)?;
-        for lost in journal.recover(Utc::now())? {
+        let interrupted = journal.recover(Utc::now())?;
+        let ended = cgroup::end_leftovers(&config.root, !interrupted.is_empty());
+        if ended > 0 {
+            tracing::warn!(ended, "processes that an earlier ldi left behind were ended");
+        }
+        for lost in interrupted {
             let ended = supervise::end_leftovers(&lost.run);
             tracing::warn!(run = lost.run, job = lost.job, ended, "a run was interrupted");
         }
@@ -155,6 +162,7 @@ async fn story(
         tree: &release.tree,
         tier: &order.tier,
         stop,
+        damaged: false.into(),
     };
     let jobs = shop.run_all(&catalogue.jobs, &here).await;
     drop(hold);
@@ -263,7 +271,7 @@ pub fn not_now(world: &World, job: &Job, here: &Here<'_>) -> Option<String> {
     if job.keys.run_once && world.journal.once(&job.name).ok()?.as_deref() == Some(&job.content) {
         return Some("it succeeded once with this content (run_once)".to_owned());
     }
-    None
+    breaker::why_open(world, job)
 }
 
 fn keep_house(world: &World) {

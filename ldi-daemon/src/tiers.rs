@@ -9,10 +9,10 @@ use toml::Spanned;
 
 mod keys;
 
-pub use keys::{Gate, Keys};
+pub use keys::{Gate, Keys, MOST_SECRETS, Ration};
 
 use crate::{
-    parse::{self, Span, Wrong, line_of},
+    parse::{self, Size, Span, Wrong, line_of},
     schedule::{Cron, Zone},
 };
 
@@ -157,6 +157,13 @@ struct RawJob {
     user: Option<String>,
     #[serde(default)]
     nice: u8,
+    memory: Option<Size>,
+    cpu: Option<u32>,
+    processes: Option<u32>,
+    #[serde(default)]
+    secrets: Vec<String>,
+    breaker: Option<u32>,
+    breaker_for: Option<Span>,
 }
 
 impl Tiers {
@@ -312,6 +319,10 @@ fn job(file: &str, line: usize, raw: RawJob) -> Result<Job, Wrong> {
         percent: raw.percent,
         user: raw.user,
         nice: raw.nice,
+        ration: Ration { memory: raw.memory, cpu: raw.cpu, processes: raw.processes },
+        secrets: raw.secrets,
+        breaker: raw.breaker,
+        breaker_for: raw.breaker_for,
     };
     keys.check().map_err(|(key, what)| wrong(file, line, key, what))?;
     Ok(Job { name, tier: raw.tier, what, keys, line })

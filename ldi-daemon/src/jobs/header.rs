@@ -98,7 +98,7 @@ pub(super) fn keys_of_header(path: &str, said: &[(usize, String)]) -> Result<Key
 }
 
 fn set(keys: &mut Keys, key: &str, value: &str) -> Result<(), String> {
-    const KNOWN: [&str; 15] = [
+    const KNOWN: [&str; 21] = [
         "args",
         "wait_for",
         "wait_deadline",
@@ -114,6 +114,12 @@ fn set(keys: &mut Keys, key: &str, value: &str) -> Result<(), String> {
         "percent",
         "user",
         "nice",
+        "memory",
+        "cpu",
+        "processes",
+        "secrets",
+        "breaker",
+        "breaker_for",
     ];
     let list = || value.split(',').filter(|w| !w.is_empty()).map(str::to_owned).collect();
     let switch =
@@ -146,6 +152,14 @@ fn set(keys: &mut Keys, key: &str, value: &str) -> Result<(), String> {
         "percent" => keys.percent = Some(value.trim_end_matches('%').parse().map_err(number)?),
         "user" => keys.user = Some(value.to_owned()),
         "nice" => keys.nice = value.parse().map_err(number)?,
+        "memory" => keys.ration.memory = Some(value.parse()?),
+        "cpu" => {
+            keys.ration.cpu = Some(value.trim_end_matches('%').parse().map_err(number)?);
+        }
+        "processes" => keys.ration.processes = Some(value.parse().map_err(number)?),
+        "secrets" => keys.secrets = list(),
+        "breaker" => keys.breaker = Some(value.parse().map_err(number)?),
+        "breaker_for" => keys.breaker_for = Some(value.parse()?),
         _ => {
             return Err(match parse::nearest(key, &KNOWN) {
                 Some(near) => format!("is not a known key; did you mean {near}?"),

@@ -30,7 +30,14 @@ CREATE TABLE IF NOT EXISTS once (
     job TEXT PRIMARY KEY, content TEXT NOT NULL, done INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = 1;";
+CREATE TABLE IF NOT EXISTS breakers (
+    job TEXT PRIMARY KEY, content TEXT NOT NULL, failures INTEGER NOT NULL,
+    last INTEGER NOT NULL, reason TEXT NOT NULL
+) WITHOUT ROWID;
+PRAGMA user_version = 2;";
+/// What `SCHEMA` ends with. Each version only adds to the one before, so an older `ldi` goes on
+/// with a newer file, and `SCHEMA` brings any older file up to date.
+const VERSION: i32 = 2;
 
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // Reasons and names of jobs are nobody else's business; SQLite gives its side files the same
@@ -47,7 +54,7 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     db.pragma_update(None, "journal_mode", "wal")?;
     db.pragma_update(None, "synchronous", "full")?;
-    if db.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))? == 0 {
+    if db.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))? < VERSION {
         db.execute_batch(SCHEMA)?;
     }
     // Cheap, and touches each table: a torn file shows itself here rather than in the middle.

@@ -8,6 +8,8 @@
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "other.rs")]
 mod family;
+mod kin;
+mod start;
 
 use std::{
     os::unix::process::{CommandExt, ExitStatusExt},
@@ -23,9 +25,14 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use crate::logs::{Log, Stream};
+use crate::{
+    launcher::Report,
+    logs::{Log, Stream},
+};
 
 pub use family::{adopt_orphans, end_leftovers};
+use kin::Kin;
+pub use start::Start;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -121,18 +128,22 @@ enum Stage {
     },
 }
 
-/// Runs `command` as `run` to its end. Its stdin is closed, its output goes to `log`. When
-/// `stop` turns true the run is ended as interrupted.
+/// Runs `start` as `run` to its end. Its stdin is empty, its output goes to `log`. When `stop`
+/// turns true the run is ended as interrupted.
 pub async fn supervise(
-    mut command: std::process::Command,
+    start: impl Into<Start>,
     run: &str,
     limits: Limits,
     log: &mut Log,
     mut stop: watch::Receiver<bool>,
 ) -> Ended {
     let begun = Instant::now();
+    let Start { mut command, launcher, group, notes } = start.into();
     let program = command.get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    if launcher.is_none() {
+        command.stdin(Stdio::null());
+    }
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = match tokio::process::Command::from(command).kill_on_drop(true).spawn() {
         Ok(child) => child,
         Err(error) => {
@@ -145,7 +156,7 @@ pub async fn supervise(
     let Some(main) = child.id().and_then(|id| i32::try_from(id).ok()) else {
         return Ended::without_start(Outcome::Failed, "it ended before it could be watched");
     };
-    let family = family::Family::new(main, run);
+    let kin = Kin::new(main, run, group);
     if limits.nice > 0 {
         let group = rustix::process::Pid::from_raw(main);
         // A job that already ended has no niceness to set.
@@ -171,17 +182,17 @@ pub async fn supervise(
             }
             () = &mut timeout, if !ending => {
                 let limit = crate::parse::Span(limits.timeout);
-                stage = end(&family, Outcome::TimedOut, format!("it ran longer than {limit}"));
+                stage = end(&kin, Outcome::TimedOut, format!("it ran longer than {limit}"));
             }
             () = stopped(&mut stop), if !ending => {
-                stage = end(&family, Outcome::Interrupted, "ldi was stopped".to_owned());
+                stage = end(&kin, Outcome::Interrupted, "ldi was stopped".to_owned());
             }
             _ = tick.tick(), if ending => {
                 if let Stage::Ending { since, killed, reason, .. } = &mut stage
                     && since.elapsed() >= limits.kill_after
                 {
                     // Repeated: what is forked meanwhile is found the next time.
-                    family.signal(Signal::SIGKILL);
+                    kin.signal(Signal::SIGKILL);
                     if !*killed {
                         *killed = true;
                         reason.push_str(" and ignored the request to end");
@@ -190,12 +201,12 @@ pub async fn supervise(
             }
         }
     };
-    family.main_ended();
+    kin.main_ended();
 
     // Whatever the job left behind: asked first, then ended; the pipes are drained meanwhile.
-    let found = family.members().len();
+    let found = kin.members().len();
     if found > 0 {
-        family.signal(Signal::SIGTERM);
+        kin.signal(Signal::SIGTERM);
     }
     // A run that was told to end may still be ending with its main process: only what ignores
     // the request was left behind.
@@ -216,12 +227,12 @@ pub async fn supervise(
             _ = tick.tick() => {}
         }
         if gone.is_none() {
-            let living = family.members().len();
+            let living = kin.members().len();
             if living == 0 {
                 gone = Some(Instant::now());
             } else if swept.elapsed() >= grace {
                 left = left.max(living);
-                family.signal(Signal::SIGKILL);
+                kin.signal(Signal::SIGKILL);
             }
             // Something that cannot be ended (uninterruptible sleep) must not hold the tier.
             if swept.elapsed() > grace + Duration::from_secs(10) {
@@ -229,27 +240,27 @@ pub async fn supervise(
             }
         }
     }
-    drop(family);
-
     let mut ended = ended(status, stage);
-    if left > 0 {
-        let note = match left {
-            1 => "1 process that it left behind was ended".to_owned(),
-            n => format!("{n} processes that it left behind were ended"),
-        };
-        ended.reason = Some(match ended.reason {
-            Some(reason) => format!("{reason}; {note}"),
-            None => note,
-        });
+    if let Some(sentence) = launcher.and_then(Report::read) {
+        ended = Ended::without_start(Outcome::Failed, sentence);
     }
+    let mut said: Vec<String> = kin.verdict().into_iter().chain(ended.reason).collect();
+    drop(kin);
+    match left {
+        0 => {}
+        1 => said.push("1 process that it left behind was ended".to_owned()),
+        n => said.push(format!("{n} processes that it left behind were ended")),
+    }
+    said.extend(notes);
+    ended.reason = (!said.is_empty()).then(|| said.join("; "));
     ended.seconds = begun.elapsed().as_secs_f64();
     ended.stdout_bytes = log.total(Stream::Out);
     ended.stderr_bytes = log.total(Stream::Err);
     ended
 }
 
-fn end(family: &family::Family, outcome: Outcome, reason: String) -> Stage {
-    family.signal(Signal::SIGTERM);
+fn end(kin: &Kin, outcome: Outcome, reason: String) -> Stage {
+    kin.signal(Signal::SIGTERM);
     Stage::Ending { outcome, reason, since: Instant::now(), killed: false }
 }
 

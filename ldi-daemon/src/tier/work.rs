@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll},
 };
@@ -20,7 +20,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{JobReport, World, not_now};
+use super::{JobReport, World, breaker, not_now};
 use crate::{
     gate::{self, Verdict},
     jobs::{self, Job},
@@ -40,6 +40,8 @@ pub(super) struct Shop<'a> {
     pub(super) tree: &'a Path,
     pub(super) tier: &'a str,
     pub(super) stop: watch::Receiver<bool>,
+    /// A file of the release was found that is not the signed one.
+    pub(super) damaged: AtomicBool,
 }
 
 /// Who may run now.
@@ -120,14 +122,19 @@ impl Shop<'_> {
     /// One job: its gates, its tries.
     async fn job(&self, job: &Job, lanes: &Lanes) -> JobReport {
         let mut attempt = 0;
+        let retries = if breaker::is_trial(self.world, job) { 0 } else { job.keys.retries };
         loop {
             let (run, ended) = self.attempt(job, lanes).await;
             let again =
                 matches!(ended.outcome, Outcome::Failed | Outcome::TimedOut | Outcome::Killed)
-                    && attempt < job.keys.retries
+                    && attempt < retries
                     && job.damaged.is_none()
                     && !*self.stop.borrow();
             if !again {
+                // A damaged release is repaired by the next sync; its jobs are not at fault.
+                if !self.damaged.load(Ordering::Relaxed) {
+                    breaker::count(self.world, job, &ended);
+                }
                 return JobReport {
                     job: job.name.clone(),
                     run: Some(run),
@@ -215,13 +222,13 @@ impl Shop<'_> {
 
     async fn run(&self, job: &Job, run: &str) -> Ended {
         if let Some((sentence, path)) = &job.damaged {
-            release::mark_damaged(&self.world.config.root, self.release, path);
+            self.mark_damaged(path);
             return Ended::without_start(Outcome::Failed, sentence.clone());
         }
-        let command = match launch::command(&self.scene(), job, run) {
-            Ok(command) => command,
+        let start = match launch::start(&self.scene(), job, run) {
+            Ok(start) => start,
             Err(Fault::Tampered(path, sentence)) => {
-                release::mark_damaged(&self.world.config.root, self.release, &path);
+                self.mark_damaged(&path);
                 return Ended::without_start(Outcome::Failed, sentence);
             }
             Err(Fault::Other(sentence)) => return Ended::without_start(Outcome::Failed, sentence),
@@ -242,7 +249,7 @@ impl Shop<'_> {
         ];
         let folder = config.root.join("logs");
         let mut log = Log::create(&folder, run, &header, config.run.output_limit);
-        let mut ended = supervise(command, run, limits, &mut log, self.stop.clone()).await;
+        let mut ended = supervise(start, run, limits, &mut log, self.stop.clone()).await;
         if let Some(fault) = log.finish() {
             ended.reason = Some(match ended.reason {
                 Some(reason) => format!("{reason}; {fault}"),
@@ -250,6 +257,11 @@ impl Shop<'_> {
             });
         }
         ended
+    }
+
+    fn mark_damaged(&self, path: &str) {
+        self.damaged.store(true, Ordering::Relaxed);
+        release::mark_damaged(&self.world.config.root, self.release, path);
     }
 
     fn scene(&self) -> Scene<'_> {
