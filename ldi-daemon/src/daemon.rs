@@ -36,6 +36,8 @@ pub const PAUSED: &str = "paused_until";
 
 /// A clock that was set is noticed after this at the latest.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// How long a tier may hold up a restart that was asked for; a job's usual time limit.
+const LEAVE_LIMIT: Duration = Duration::from_secs(3600);
 /// More than this between two clocks is a sleep of the machine or a set clock.
 const JUMP: i64 = 20;
 
@@ -45,6 +47,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    leave: Signal,
 }
 
 impl Signals {
@@ -57,6 +60,7 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hangup: listen(SignalKind::hangup())?,
+            leave: listen(SignalKind::user_defined1())?,
         })
     }
 }
@@ -71,6 +75,8 @@ struct Daemon {
     tasks: JoinSet<(String, Result<TierReport>)>,
     running: BTreeSet<String>,
     stop: watch::Sender<bool>,
+    /// When to end at the latest, once a restart was asked for.
+    leaving: Option<Instant>,
 }
 
 /// Runs until a signal ends it.
@@ -96,6 +102,7 @@ pub async fn run(config: Config, machine: Machine) -> Result<()> {
         tasks: JoinSet::new(),
         running: BTreeSet::new(),
         stop: watch::channel(false).0,
+        leaving: None,
     };
     daemon.read_tiers();
     daemon.notifier.ready();
@@ -108,13 +115,17 @@ pub async fn run(config: Config, machine: Machine) -> Result<()> {
 impl Daemon {
     async fn work(&mut self, signals: &mut Signals) {
         loop {
-            let wake = self.start_due();
+            let wake = if self.leaving.is_some() { None } else { self.start_due() };
+            if self.leaving.is_some_and(|end| self.running.is_empty() || end <= Instant::now()) {
+                return;
+            }
             let nap = self.nap(wake);
             let before = (Utc::now(), Instant::now());
             tokio::select! {
                 () = sleep(nap) => {}
                 Some(ended) = self.tasks.join_next() => self.tier_ended(ended),
                 _ = signals.hangup.recv() => self.reload(),
+                _ = signals.leave.recv() => self.leave(),
                 _ = signals.terminate.recv() => return,
                 _ = signals.interrupt.recv() => return,
             }
@@ -245,6 +256,17 @@ impl Daemon {
         self.notifier.ready();
     }
 
+    /// SIGUSR1: starts no tier any more and ends when none runs, so that the service manager can
+    /// start a new version. A job that brings that version, or takes it away, is not cut off.
+    fn leave(&mut self) {
+        if self.leaving.is_none() {
+            self.leaving = Some(Instant::now() + LEAVE_LIMIT);
+        }
+        let running = self.running.iter().cloned().collect::<Vec<_>>().join(", ");
+        tracing::info!(running, "a restart was asked for; it comes when no tier runs");
+        self.notifier.status(&format!("ends when idle; running {running}"));
+    }
+
     fn nap(&self, wake: Option<DateTime<Utc>>) -> Duration {
         let until = wake.map_or(LONGEST_SLEEP, |at| {
             // A little late rather than a little early.
@@ -265,9 +287,9 @@ impl Daemon {
 
     /// Ends what runs, within the deadline.
     async fn drain(&mut self) {
-        self.notifier.stopping();
-        self.stop.send_replace(true);
         let deadline = self.world.config.daemon.stop_deadline.0;
+        self.notifier.stopping(deadline);
+        self.stop.send_replace(true);
         let all = async {
             while let Some(ended) = self.tasks.join_next().await {
                 if let Ok((tier, _)) = ended {

@@ -1,0 +1,8 @@
+//! The service and its packages: on machines that boot a real systemd, and as files.
+
+mod files;
+mod harness;
+mod installed;
+mod packaged;
+mod site;
+mod upgrade;
