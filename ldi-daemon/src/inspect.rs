@@ -15,7 +15,7 @@ use crate::{
     Failure, Result,
     cli::{print, print_json},
     config::Config,
-    daemon,
+    console, daemon,
     error::code,
     jobs::{self, Catalogue},
     journal::{Filter, Journal, TierRow},
@@ -257,7 +257,8 @@ pub fn plan(config: Config, until: Option<&str>, json: bool) -> Result<u8> {
 
 /// `ldi explain`.
 pub fn explain(config: Config, word: &str, json: bool) -> Result<u8> {
-    let (release, catalogue) = catalogue(&config, None)?;
+    let (release, mut catalogue) = catalogue(&config, None)?;
+    console::settle(&mut catalogue.jobs);
     let Some(job) = catalogue.jobs.iter().find(|job| jobs::names(job, word)) else {
         let known: Vec<&str> = catalogue.jobs.iter().map(|j| j.name.as_str()).collect();
         let near = crate::parse::nearest(word, &known)

@@ -73,7 +73,7 @@ pub fn start(scene: &Scene<'_>, job: &Job, run: &str) -> Result<Start, Fault> {
         },
     };
     let account = account(job.keys.user.as_deref()).map_err(Fault::Other)?;
-    let state = state_folder(&scene.config.root, &job.name, &account).map_err(Fault::Other)?;
+    let state = state_folder(&scene.config.root, &job.memory(), &account).map_err(Fault::Other)?;
     let ration = job.keys.ration.or(scene.config.run.ration());
     let (group, notes) = cgroup::group(&scene.config.root, run, ration);
     let doors = group.as_ref().map_or_else(Vec::new, Group::doors);

@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod daemon;
 pub mod error;
 pub mod exec;

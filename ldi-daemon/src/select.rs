@@ -1,6 +1,6 @@
 //! Which jobs run on this machine: a pure function of the job, the machine and its tags.
 
-use crate::{jobs::Job, machine::Machine};
+use crate::{console, jobs::Job, machine::Machine};
 
 /// What a job's filters are compared with.
 #[derive(Debug, Clone)]
@@ -26,6 +26,9 @@ pub fn skip_reason(job: &Job, here: &Here<'_>) -> Option<String> {
     }
     if !keys.hosts.is_empty() && !keys.hosts.iter().any(|glob| is_called(&machine.name, glob)) {
         return Some(format!("its name {:?} is not {}", machine.name, keys.hosts.join(" or ")));
+    }
+    if keys.user.as_deref() == Some(console::NAME) {
+        return Some("nobody is logged in at the console".to_owned());
     }
     if let Some(percent) = keys.percent {
         let share = machine.share(&format!("percent:{}", job.name), 100);
@@ -103,6 +106,10 @@ mod tests {
         assert_eq!(
             verdict(|k| k.hosts = vec!["web-*".into(), "lab".into()], "m").unwrap(),
             "its name \"Lab-7.example.com\" is not web-* or lab"
+        );
+        assert_eq!(
+            verdict(|k| k.user = Some("@console".into()), "m").unwrap(),
+            "nobody is logged in at the console"
         );
         assert!(verdict(|k| k.percent = Some(0), "m").is_some());
         assert_eq!(verdict(|k| k.percent = Some(100), "m"), None);

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::{
     Failure, Result, cgroup,
     config::Config,
+    console,
     error::code,
     jobs::{self, Job},
     journal::Journal,
@@ -123,7 +124,7 @@ async fn story(
     };
     let hold = release.hold()?;
     let files = release.manifest()?;
-    let catalogue = match jobs::catalogue(&release.tree, &files, Some(&order.tier)) {
+    let mut catalogue = match jobs::catalogue(&release.tree, &files, Some(&order.tier)) {
         Ok(catalogue) => catalogue,
         Err(failure) => {
             if failure.code() == code::REFUSED {
@@ -164,6 +165,7 @@ async fn story(
         stop,
         damaged: false.into(),
     };
+    console::settle(&mut catalogue.jobs);
     let jobs = shop.run_all(&catalogue.jobs, &here).await;
     drop(hold);
     Ok(TierReport {
@@ -240,7 +242,8 @@ fn too_stale(world: &World) -> Result<()> {
 
 fn dry_run(world: &World, order: &Order, begun: Instant) -> Result<TierReport> {
     let release = release::active(&world.config.root)?;
-    let catalogue = jobs::catalogue(&release.tree, &release.manifest()?, Some(&order.tier))?;
+    let mut catalogue = jobs::catalogue(&release.tree, &release.manifest()?, Some(&order.tier))?;
+    console::settle(&mut catalogue.jobs);
     known_tier(&catalogue.tiers, &order.tier, release.number)?;
     let tags = world.config.all_tags();
     let here = Here { machine: &world.machine, tags: &tags };
@@ -268,7 +271,8 @@ pub fn not_now(world: &World, job: &Job, here: &Here<'_>) -> Option<String> {
     if let Some(reason) = select::skip_reason(job, here) {
         return Some(reason);
     }
-    if job.keys.run_once && world.journal.once(&job.name).ok()?.as_deref() == Some(&job.content) {
+    if job.keys.run_once && world.journal.once(&job.memory()).ok()?.as_deref() == Some(&job.content)
+    {
         return Some("it succeeded once with this content (run_once)".to_owned());
     }
     breaker::why_open(world, job)

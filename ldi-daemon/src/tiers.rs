@@ -318,6 +318,7 @@ fn job(file: &str, line: usize, raw: RawJob) -> Result<Job, Wrong> {
         hosts: raw.hosts,
         percent: raw.percent,
         user: raw.user,
+        console: false,
         nice: raw.nice,
         ration: Ration { memory: raw.memory, cpu: raw.cpu, processes: raw.processes },
         secrets: raw.secrets,

@@ -194,7 +194,7 @@ impl Shop<'_> {
         }
         if job.keys.run_once
             && ended.outcome == Outcome::Ok
-            && let Err(error) = journal.set_once(&job.name, &job.content, Utc::now())
+            && let Err(error) = journal.set_once(&job.memory(), &job.content, Utc::now())
         {
             tracing::warn!(run, job = job.name, %error, "its success could not be written down");
         }

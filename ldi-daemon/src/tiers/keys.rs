@@ -75,6 +75,8 @@ pub struct Keys {
     pub percent: Option<u8>,
     /// Account to run as.
     pub user: Option<String>,
+    /// That account is of whoever sits at the console; see [`crate::console`].
+    pub console: bool,
     /// Niceness, 0 to 19.
     pub nice: u8,
     /// What the run may take of the machine.
