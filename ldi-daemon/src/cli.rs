@@ -322,7 +322,7 @@ fn run(cli: Cli) -> Result<u8> {
             runtime.shutdown_background();
             result.map(|()| 0)
         }
-        Command::Status(out) => status::status(Config::load(&file)?, out.json),
+        Command::Status(out) => status::status(&file, out.json),
         Command::Plan { until, out } => {
             inspect::plan(Config::load(&file)?, until.as_deref(), out.json)
         }

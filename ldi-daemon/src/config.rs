@@ -148,6 +148,19 @@ impl Config {
         Ok(config)
     }
 
+    /// What can be told of a `file` that cannot be used: its root, everything else by default.
+    /// For looking only.
+    pub fn guess(file: &Path) -> Self {
+        let text = parse::read_bounded(file, 1 << 20).unwrap_or_default();
+        let root = String::from_utf8_lossy(&text).lines().find_map(|line| {
+            let value = line.strip_prefix("root")?.trim_start().strip_prefix('=')?.trim_start();
+            let path = PathBuf::from(value.strip_prefix('"')?.split('"').next()?);
+            path.is_absolute().then_some(path)
+        });
+        let default = Self::default();
+        Self { root: root.unwrap_or(default.root), file: file.to_owned(), ..Self::default() }
+    }
+
     /// Reads and checks `text`, which is called `file` in errors.
     pub fn parse(file: &str, text: &str) -> Result<Self, Wrong> {
         let config: Self = parse::toml(file, text)?;

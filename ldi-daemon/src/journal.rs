@@ -10,13 +10,16 @@ mod run;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row, params};
 
-use file::{connect, failed, is_corrupt, set_aside};
+use file::{failed, is_lost, look, opened};
 pub use memory::TierRow;
 pub use run::Run;
 use run::{Holder, lost_reason, read_run};
@@ -42,40 +45,56 @@ pub struct Journal {
     db: Mutex<Connection>,
     path: PathBuf,
     holder: Holder,
+    /// It may be opened anew and set aside.
+    repairs: bool,
+    /// The file under the connection is gone, damaged or was not writable: it is opened anew.
+    lost: AtomicBool,
 }
 
 impl Journal {
     /// Opens `root/state.db`, making it where it is missing.
     pub fn open(root: &Path, machine: &Machine) -> Result<Self> {
         let path = root.join("state.db");
-        let (db, aside) = match connect(&path) {
-            Ok(db) => (db, None),
-            Err(error) if is_corrupt(&error) => {
-                let aside = set_aside(&path)?;
-                let db = connect(&path).map_err(|e| failed(&path, &e))?;
-                (db, Some((aside, error.to_string())))
-            }
-            Err(error) => return Err(failed(&path, &error)),
-        };
-        let journal = Self { db: Mutex::new(db), path, holder: Holder::this(machine) };
-        if let Some((aside, why)) = aside {
-            let note = format!(
-                "{}: {why}; it was set aside as {} on {} and the history starts anew",
-                journal.path.display(),
-                aside.display(),
-                Utc::now().format("%Y-%m-%d %H:%M:%S UTC")
-            );
-            journal.note("journal_fault", &note)?;
+        let db = opened(&path)?;
+        Ok(Self::with(db, path, machine, true))
+    }
+
+    /// Opens `root/state.db` for reading; `None` where there is none. Nothing is made, repaired
+    /// or set aside.
+    pub fn look(root: &Path, machine: &Machine) -> Result<Option<Self>> {
+        let path = root.join("state.db");
+        match look(&path) {
+            Ok(db) => Ok(Some(Self::with(db, path, machine, false))),
+            Err(_) if matches!(path.try_exists(), Ok(false)) => Ok(None),
+            Err(error) => Err(failed(&path, &error)),
         }
-        Ok(journal)
+    }
+
+    fn with(db: Connection, path: PathBuf, machine: &Machine, repairs: bool) -> Self {
+        let holder = Holder::this(machine);
+        Self { db: Mutex::new(db), path, holder, repairs, lost: AtomicBool::new(false) }
+    }
+
+    /// Opens the file anew before it is used next: damage that only others see is found then.
+    pub fn renew(&self) {
+        self.lost.store(self.repairs, Ordering::Relaxed);
     }
 
     fn db(&self) -> MutexGuard<'_, Connection> {
         // A panic elsewhere leaves no half statement behind: SQLite rolled it back.
-        self.db.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.lost.swap(false, Ordering::Relaxed) {
+            // A daemon outlives its disk's troubles: what was lost comes back with the file.
+            if let Err(error) = reopen(&mut db, &self.path) {
+                self.lost.store(true, Ordering::Relaxed);
+                tracing::warn!("{error}");
+            }
+        }
+        db
     }
 
     fn failed(&self, error: &rusqlite::Error) -> Failure {
+        self.lost.fetch_or(self.repairs && is_lost(error), Ordering::Relaxed);
         failed(&self.path, error)
     }
 
@@ -266,6 +285,14 @@ impl Journal {
             .map(|_| ())
             .map_err(|e| self.failed(&e))
     }
+}
+
+fn reopen(db: &mut Connection, path: &Path) -> Result<()> {
+    // Closed first: SQLite shares what it knows of a file among its connections, and a file that
+    // was once opened on a read-only disk would stay so.
+    *db = Connection::open_in_memory().map_err(|e| failed(path, &e))?;
+    *db = opened(path)?;
+    Ok(())
 }
 
 fn date(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<DateTime<Utc>>> {

@@ -5,6 +5,7 @@
 //! built programs as an administrator would. Contacts nothing but loopback.
 
 pub mod cut;
+pub mod disk;
 pub mod parts;
 pub mod process;
 pub mod rng;

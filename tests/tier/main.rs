@@ -5,6 +5,7 @@ mod client;
 mod clock;
 mod crash;
 mod exec;
+mod faults;
 mod hostile;
 mod refused;
 mod work;
