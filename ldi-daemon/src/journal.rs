@@ -35,6 +35,16 @@ pub struct Filter {
     pub job: Option<String>,
     /// With this outcome.
     pub outcome: Option<String>,
+    /// Those that did not end well.
+    pub failed: bool,
+    /// Of this release.
+    pub release: Option<u64>,
+    /// Started then or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Started then or earlier.
+    pub until: Option<DateTime<Utc>>,
+    /// Ended then or later.
+    pub ended_since: Option<DateTime<Utc>>,
     /// The newest so many.
     pub limit: u32,
 }
@@ -186,11 +196,26 @@ impl Journal {
                  FROM runs
                  WHERE (?1 IS NULL OR tier = ?1) AND (?2 IS NULL OR job = ?2)
                    AND (?3 IS NULL OR outcome = ?3 OR (?3 = 'interrupted' AND outcome = 'running'))
-                 ORDER BY started DESC, run DESC LIMIT ?4",
+                   AND (NOT ?4 OR outcome NOT IN ('ok', 'skipped'))
+                   AND (?5 IS NULL OR release = ?5)
+                   AND (?6 IS NULL OR started >= ?6) AND (?7 IS NULL OR started <= ?7)
+                   AND (?8 IS NULL OR ended >= ?8)
+                 ORDER BY started DESC, run DESC LIMIT ?9",
             )?;
+            let millis = |date: Option<DateTime<Utc>>| date.map(|d| d.timestamp_millis());
             statement
                 .query_map(
-                    params![filter.tier, filter.job, filter.outcome, filter.limit],
+                    params![
+                        filter.tier,
+                        filter.job,
+                        filter.outcome,
+                        filter.failed,
+                        filter.release.map(signed),
+                        millis(filter.since),
+                        millis(filter.until),
+                        millis(filter.ended_since),
+                        filter.limit
+                    ],
                     read_run,
                 )?
                 .collect()
@@ -207,7 +232,16 @@ impl Journal {
         if let Some(outcome) = &filter.outcome {
             runs.retain(|r| r.outcome == *outcome);
         }
+        if filter.failed {
+            runs.retain(|r| r.outcome != "running");
+        }
         Ok(runs)
+    }
+
+    /// A number that differs after another process wrote something.
+    pub fn version(&self) -> Result<i64> {
+        let version = self.db().pragma_query_value(None, "data_version", |row| row.get(0));
+        version.map_err(|e| self.failed(&e))
     }
 
     fn settle(&self, run: &mut Run) {

@@ -6,6 +6,7 @@ mod clock;
 mod crash;
 mod exec;
 mod faults;
+mod follow;
 mod hostile;
 mod refused;
 mod work;
