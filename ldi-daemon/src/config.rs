@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     Failure, Result,
-    parse::{self, Span, Wrong},
+    parse::{self, Size, Span, Wrong},
 };
 
 mod sync;
@@ -34,6 +34,8 @@ pub struct Config {
     pub daemon: Daemon,
     /// The fleet server.
     pub server: Server,
+    /// What waits for the fleet server.
+    pub spool: Spool,
     /// The file that this was read from; not a key.
     #[serde(skip)]
     pub file: PathBuf,
@@ -89,6 +91,22 @@ pub struct Server {
     pub url: Option<String>,
 }
 
+/// `[spool]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spool {
+    /// Bytes of entries kept, newest first.
+    pub bytes: Size,
+    /// Entries that are older are dropped.
+    pub age: Span,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self { bytes: Size(8 << 20), age: Span::seconds(30 * 86400) }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let root = if cfg!(target_os = "macos") { "/Library/code" } else { "/var/lib/ldi" };
@@ -100,6 +118,7 @@ impl Default for Config {
             history: History::default(),
             daemon: Daemon::default(),
             server: Server::default(),
+            spool: Spool::default(),
             file: DEFAULT_FILE.into(),
         }
     }
@@ -255,7 +274,10 @@ impl Config {
              stop_deadline = \"{stop}\"\n\
              resume_splay = \"{resume}\"         # window for missed tiers after boot or sleep\n\n\
              [server]\n\
-             # url = \"https://fleet.example.com\"\n",
+             # url = \"https://fleet.example.com\"\n\n\
+             [spool]                      # results that wait for the server\n\
+             bytes = \"{spool_bytes}\"\n\
+             age = \"{spool_age}\"\n",
             root = d.root,
             ring = d.sync.ring,
             trusted_root = d.sync.trusted_root,
@@ -273,6 +295,8 @@ impl Config {
             log_bytes = d.history.log_bytes,
             stop = d.daemon.stop_deadline,
             resume = d.daemon.resume_splay,
+            spool_bytes = d.spool.bytes,
+            spool_age = d.spool.age,
         )
     }
 }

@@ -290,6 +290,7 @@ fn reloaded(file: &Path, old: &World) -> Result<World> {
             file.display()
         )));
     }
-    let journal = crate::journal::Journal::open(&config.root, &old.machine)?;
+    let journal = crate::journal::Journal::open(&config.root, &old.machine)?
+        .spooling(config.server.url.is_some());
     Ok(World { config, machine: old.machine.clone(), journal })
 }

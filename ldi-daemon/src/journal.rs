@@ -7,6 +7,7 @@
 mod file;
 mod memory;
 mod run;
+mod spool;
 
 use std::{
     path::{Path, PathBuf},
@@ -17,12 +18,13 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use file::{failed, is_lost, look, opened};
 pub use memory::TierRow;
 pub use run::Run;
 use run::{Holder, lost_reason, read_run};
+pub use spool::Waiting;
 
 use crate::{Failure, Result, error::code, machine::Machine, supervise::Ended};
 
@@ -49,12 +51,19 @@ pub struct Filter {
     pub limit: u32,
 }
 
+/// A run's columns, as [`read_run`] takes them.
+const RUNS: &str = "SELECT run, tier, job, release, started, ended, outcome, reason, exit_status,
+                           stdout_bytes, stderr_bytes, holder_pid, holder_start, holder_boot
+                    FROM runs";
+
 /// The open journal.
 #[derive(Debug)]
 pub struct Journal {
     db: Mutex<Connection>,
     path: PathBuf,
     holder: Holder,
+    /// Results are kept for the fleet server.
+    spools: bool,
     /// It may be opened anew and set aside.
     repairs: bool,
     /// The file under the connection is gone, damaged or was not writable: it is opened anew.
@@ -82,7 +91,19 @@ impl Journal {
 
     fn with(db: Connection, path: PathBuf, machine: &Machine, repairs: bool) -> Self {
         let holder = Holder::this(machine);
-        Self { db: Mutex::new(db), path, holder, repairs, lost: AtomicBool::new(false) }
+        Self {
+            db: Mutex::new(db),
+            path,
+            holder,
+            spools: false,
+            repairs,
+            lost: AtomicBool::new(false),
+        }
+    }
+
+    /// Keeps results for the fleet server, or does not.
+    pub fn spooling(self, spools: bool) -> Self {
+        Self { spools, ..self }
     }
 
     /// Opens the file anew before it is used next: damage that only others see is found then.
@@ -130,6 +151,10 @@ impl Journal {
                 .map_err(|e| self.failed(&e))?;
             run.outcome = "interrupted".to_owned();
             run.reason = Some(reason);
+            run.ended = Some(now);
+            if self.spools {
+                spool::add_run(&self.db(), &run, now).map_err(|e| self.failed(&e))?;
+            }
             lost.push(run);
         }
         Ok(lost)
@@ -164,10 +189,12 @@ impl Journal {
             .map_err(|e| self.failed(&e))
     }
 
-    /// Writes down how a run ended.
+    /// Writes down how a run ended, and keeps it for the fleet server.
     pub fn end(&self, run: &str, ended: &Ended, now: DateTime<Utc>) -> Result<()> {
-        self.db()
-            .execute(
+        let write = || -> rusqlite::Result<()> {
+            let mut db = self.db();
+            let transaction = db.transaction()?;
+            transaction.execute(
                 "UPDATE runs SET ended = ?2, outcome = ?3, reason = ?4, exit_status = ?5,
                                  stdout_bytes = ?6, stderr_bytes = ?7
                  WHERE run = ?1",
@@ -180,9 +207,18 @@ impl Journal {
                     signed(ended.stdout_bytes),
                     signed(ended.stderr_bytes)
                 ],
-            )
-            .map(|_| ())
-            .map_err(|e| self.failed(&e))
+            )?;
+            if self.spools {
+                let row = transaction
+                    .query_row(&format!("{RUNS} WHERE run = ?1"), [run], read_run)
+                    .optional()?;
+                if let Some(row) = row {
+                    spool::add_run(&transaction, &row, now)?;
+                }
+            }
+            transaction.commit()
+        };
+        write().map_err(|e| self.failed(&e))
     }
 
     /// Runs, newest first. One whose process is gone counts as interrupted, also before
@@ -190,18 +226,16 @@ impl Journal {
     pub fn history(&self, filter: &Filter) -> Result<Vec<Run>> {
         let query = || -> rusqlite::Result<Vec<Run>> {
             let db = self.db();
-            let mut statement = db.prepare(
-                "SELECT run, tier, job, release, started, ended, outcome, reason, exit_status,
-                        stdout_bytes, stderr_bytes, holder_pid, holder_start, holder_boot
-                 FROM runs
+            let mut statement = db.prepare(&format!(
+                "{RUNS}
                  WHERE (?1 IS NULL OR tier = ?1) AND (?2 IS NULL OR job = ?2)
                    AND (?3 IS NULL OR outcome = ?3 OR (?3 = 'interrupted' AND outcome = 'running'))
                    AND (NOT ?4 OR outcome NOT IN ('ok', 'skipped'))
                    AND (?5 IS NULL OR release = ?5)
                    AND (?6 IS NULL OR started >= ?6) AND (?7 IS NULL OR started <= ?7)
                    AND (?8 IS NULL OR ended >= ?8)
-                 ORDER BY started DESC, run DESC LIMIT ?9",
-            )?;
+                 ORDER BY started DESC, run DESC LIMIT ?9"
+            ))?;
             let millis = |date: Option<DateTime<Utc>>| date.map(|d| d.timestamp_millis());
             statement
                 .query_map(
@@ -256,11 +290,9 @@ impl Journal {
     pub fn find(&self, word: &str) -> Result<Run> {
         let query = || -> rusqlite::Result<Vec<Run>> {
             let db = self.db();
-            let mut statement = db.prepare(
-                "SELECT run, tier, job, release, started, ended, outcome, reason, exit_status,
-                        stdout_bytes, stderr_bytes, holder_pid, holder_start, holder_boot
-                 FROM runs WHERE substr(run, 1, length(?1)) = ?1 ORDER BY run LIMIT 2",
-            )?;
+            let mut statement = db.prepare(&format!(
+                "{RUNS} WHERE substr(run, 1, length(?1)) = ?1 ORDER BY run LIMIT 2"
+            ))?;
             statement.query_map(params![word], read_run)?.collect()
         };
         let mut found = query().map_err(|e| self.failed(&e))?;

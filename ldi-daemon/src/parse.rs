@@ -182,18 +182,46 @@ impl std::str::FromStr for Rate {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is not a rate; write for example 500K or 2M");
-        let trimmed = text.trim();
-        let unit = UNITS.iter().find(|(letter, _)| trimmed.ends_with(*letter));
-        let (number, unit) = match unit {
-            Some((letter, unit)) => (trimmed.trim_end_matches(*letter), *unit),
-            None => (trimmed, 1),
-        };
-        // `parse` would take a sign.
-        if !number.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(wrong());
-        }
-        let number: u64 = number.parse().map_err(|_| wrong())?;
-        number.checked_mul(unit).map(Self).ok_or_else(wrong)
+        bytes(text).map(Self).ok_or_else(wrong)
+    }
+}
+
+fn bytes(text: &str) -> Option<u64> {
+    let trimmed = text.trim();
+    let unit = UNITS.iter().find(|(letter, _)| trimmed.ends_with(*letter));
+    let (number, unit) = match unit {
+        Some((letter, unit)) => (trimmed.trim_end_matches(*letter), *unit),
+        None => (trimmed, 1),
+    };
+    // `parse` would take a sign.
+    if !number.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+/// A number of bytes as people write it: `500K`, `8M`, `1G`, or the number alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+impl std::str::FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a number of bytes; write for example 500K or 8M");
+        bytes(text).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Rate(self.0).fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -70,6 +70,10 @@ pub struct Status {
     pub open_breakers: Vec<String>,
     /// Results that wait for the fleet server.
     pub spool: u64,
+    /// Their bytes.
+    pub spool_bytes: u64,
+    /// Results that were dropped before the server heard of them.
+    pub spool_dropped: u64,
     /// The sentences of `findings` that are wrong.
     pub faults: Vec<String>,
     #[serde(skip)]
@@ -218,6 +222,9 @@ fn from_journal(
             next: start.map(|s| s.at),
         });
     }
+    let waiting = journal.waiting()?;
+    status.spool = waiting.entries;
+    (status.spool_bytes, status.spool_dropped) = (waiting.bytes, waiting.dropped);
     status.failing = journal.failing()?;
     let running = Filter { outcome: Some("running".to_owned()), limit: 1000, ..Filter::default() };
     status.running = journal.history_now(&running)?;

@@ -47,7 +47,8 @@ impl World {
     pub fn open(config: Config, machine: Machine) -> Result<Self> {
         // The store makes ROOT and its folders with their modes.
         codesync::store::Store::open(&config.root)?;
-        let journal = Journal::open(&config.root, &machine)?;
+        let spools = config.server.url.is_some();
+        let journal = Journal::open(&config.root, &machine)?.spooling(spools);
         // On a full disk the next start writes it down; this one must not fail for it.
         let lost = journal.recover(Utc::now()).unwrap_or_else(|error| {
             tracing::warn!(%error, "interrupted runs could not be written down");
@@ -272,6 +273,9 @@ fn keep_house(world: &World) {
     let history = &world.config.history;
     if let Err(error) = world.journal.prune(history.runs) {
         tracing::warn!(%error, "old runs could not be removed");
+    }
+    if let Err(error) = world.journal.trim_spool(world.config.spool, Utc::now()) {
+        tracing::warn!(%error, "old entries of the spool could not be removed");
     }
     let folder = world.config.root.join("logs");
     if let Err(error) = logs::prune(&folder, history.logs, history.log_bytes) {

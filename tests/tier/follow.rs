@@ -124,3 +124,23 @@ fn history_is_followed_and_filtered() -> Result<()> {
     ensure!(err.contains("is no moment"), "{err}");
     Ok(())
 }
+
+#[test]
+fn results_wait_for_the_fleet_server_within_bounds() -> Result<()> {
+    let Some(client) = Client::new()? else { return Ok(()) };
+    client.script("scripts/daily/job", SH)?.publish()?.daily(0)?;
+    ensure!(client.json(0, &["status"])?["spool"] == 0, "without a server nothing waits");
+    let server = "[server]\nurl = \"https://fleet.example.com\"\n";
+    client.configure(server)?;
+    client.daily(0)?;
+    client.ldi(0, &["sync"])?;
+    let status = client.json(0, &["status"])?;
+    ensure!(status["spool"] == 3 && status["spool_dropped"] == 0, "a run and two syncs: {status}");
+    client.configure(&format!("{server}[spool]\nbytes = \"1K\"\n"))?;
+    client.daily(0)?;
+    let status = client.json(0, &["status"])?;
+    ensure!(status["spool_bytes"].as_u64().is_some_and(|n| n <= 1024), "{status}");
+    ensure!(status["spool_dropped"].as_u64().is_some_and(|n| n > 0), "{status}");
+    ensure!(client.ldi(0, &["status"])?.out().contains("results were dropped"));
+    Ok(())
+}

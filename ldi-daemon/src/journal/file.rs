@@ -82,6 +82,12 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     if db.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))? == 0 {
         db.execute_batch(SCHEMA)?;
     }
+    // Younger than the first version; writes nothing where it is there.
+    if let Err(error) = db.execute_batch(super::spool::SCHEMA)
+        && is_corrupt(&error)
+    {
+        return Err(error);
+    }
     // Cheap, and touches each table: a torn file shows itself here rather than in the middle.
     db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)).and_then(
         |verdict| {

@@ -42,6 +42,13 @@ pub(super) fn findings(status: &Status) -> Vec<Finding> {
     found.extend(library(status));
     found.extend(journal(status));
     found.extend(jobs(status));
+    if status.spool_dropped > 0 {
+        let what = "results were dropped before the fleet server heard of them";
+        found.push(note(
+            format!("{} {what}", status.spool_dropped),
+            "is the server in reach? [spool] of ldi.toml says how much waits, and how long",
+        ));
+    }
     found.extend(
         status
             .paused

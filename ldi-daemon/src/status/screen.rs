@@ -35,7 +35,7 @@ pub(super) fn screen(status: &Status) -> String {
     line("last sync", format!("{outcome}{time}{stale}"));
     let paused = if status.paused.is_some() { ", PAUSED" } else { "" };
     line("daemon", format!("{}{paused}", if status.daemon { "running" } else { "not running" }));
-    line("spool", format!("{} entries", status.spool));
+    line("spool", format!("{} entries, {} KB", status.spool, status.spool_bytes.div_ceil(1024)));
     if !status.tiers.is_empty() {
         let mut rows = table(&["TIER", "LAST", "RESULT", "NEXT"]);
         for tier in &status.tiers {
