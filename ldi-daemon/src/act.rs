@@ -31,6 +31,7 @@ pub fn sync(config: &Config, json: bool) -> Result<u8> {
     // The journal is made after the store, and a sync without it is still a sync.
     match crate::journal::Journal::open(&config.root, &machine) {
         Ok(journal) => {
+            let journal = journal.spooling(config.server.url.is_some());
             if let Err(error) = release::remember(&journal, &result) {
                 tracing::warn!(%error, "the sync could not be written down");
             }

@@ -15,7 +15,13 @@ use crate::{
     daemon,
     error::code,
     exec::{self, Target},
-    inspect, launcher,
+    inspect::{
+        self,
+        runs::{self, Shape},
+    },
+    journal::Filter,
+    launcher,
+    logs::Stream,
     machine::Machine,
     parse::Span,
     release,
@@ -98,7 +104,7 @@ enum Command {
         out: Json,
     },
     /// Lists past runs, newest first.
-    #[command(after_help = "Example: ldi history daily/recon --outcome failed")]
+    #[command(after_help = "Example: ldi history --failed --since 2d")]
     History {
         /// Of this job.
         job: Option<String>,
@@ -111,14 +117,29 @@ enum Command {
         /// With this outcome: ok, failed, timed-out, killed, interrupted, skipped, running.
         #[arg(long)]
         outcome: Option<String>,
+        /// Those that did not end well.
+        #[arg(long, conflicts_with = "outcome")]
+        failed: bool,
+        /// Of this release.
+        #[arg(long, value_name = "N")]
+        release: Option<u64>,
+        /// Started since then: 2h (ago), 2026-12-31, "2026-12-31 12:00", 2026-12-31T12:00:00Z.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Started until then.
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
         /// The newest so many.
         #[arg(long, default_value_t = 20)]
         limit: u32,
+        /// Goes on: a line (with --json an object a line) for each run as it ends.
+        #[arg(long, short)]
+        follow: bool,
         #[command(flatten)]
         out: Json,
     },
     /// Prints what a run wrote.
-    #[command(after_help = "Example: ldi logs daily/recon (its newest run)")]
+    #[command(after_help = "Example: ldi logs daily/recon --follow")]
     Logs {
         /// A run (the beginning of its name is enough) or a job.
         run: String,
@@ -128,6 +149,9 @@ enum Command {
         /// Only what went to standard error, byte for byte.
         #[arg(long)]
         stderr: bool,
+        /// Goes on until the run has ended; with --json an object a line, the run as the last.
+        #[arg(long, short)]
+        follow: bool,
         #[command(flatten)]
         out: Json,
     },
@@ -382,17 +406,47 @@ fn run(cli: Cli) -> Result<u8> {
             runtime.shutdown_background();
             result.map(|()| 0)
         }
-        Command::Status(out) => status::status(Config::load(&file)?, out.json),
+        Command::Status(out) => status::status(&file, out.json),
         Command::Plan { until, out } => {
             inspect::plan(Config::load(&file)?, until.as_deref(), out.json)
         }
         Command::Explain { job, out } => inspect::explain(Config::load(&file)?, &job, out.json),
-        Command::History { job, of, tier, outcome, limit, out } => {
-            let filter = crate::journal::Filter { tier, job: job.or(of), outcome, limit };
-            inspect::history(&Config::load(&file)?, &filter, out.json)
+        Command::History {
+            job,
+            of,
+            tier,
+            outcome,
+            failed,
+            release,
+            since,
+            until,
+            limit,
+            follow,
+            out,
+        } => {
+            let moment = |text: Option<String>| text.map(|t| inspect::moment::ago(&t)).transpose();
+            let filter = Filter {
+                tier,
+                job: job.or(of),
+                outcome,
+                failed,
+                release,
+                since: moment(since)?,
+                until: moment(until)?,
+                limit,
+                ..Filter::default()
+            };
+            let shape = Shape { json: out.json, follow, only: None };
+            runs::history(&Config::load(&file)?, &filter, shape)
         }
-        Command::Logs { run, stdout, stderr, out } => {
-            inspect::logs(&Config::load(&file)?, &run, stdout, stderr, out.json)
+        Command::Logs { run, stdout, stderr, follow, out } => {
+            let only = match (stdout, stderr) {
+                (true, _) => Some(Stream::Out),
+                (_, true) => Some(Stream::Err),
+                _ => None,
+            };
+            let shape = Shape { json: out.json, follow, only };
+            runs::logs(&Config::load(&file)?, &run, shape)
         }
         Command::Verify(out) => inspect::verify(&Config::load(&file)?, out.json),
         Command::Rollback { release } => release::rollback(&Config::load(&file)?, release),

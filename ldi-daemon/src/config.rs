@@ -35,6 +35,8 @@ pub struct Config {
     pub daemon: Daemon,
     /// The fleet server.
     pub server: Server,
+    /// What waits for the fleet server.
+    pub spool: Spool,
     /// The file that this was read from; not a key.
     #[serde(skip)]
     pub file: PathBuf,
@@ -109,6 +111,22 @@ pub struct Server {
     pub url: Option<String>,
 }
 
+/// `[spool]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spool {
+    /// Bytes of entries kept, newest first.
+    pub bytes: Size,
+    /// Entries that are older are dropped.
+    pub age: Span,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self { bytes: Size(8 << 20), age: Span::seconds(30 * 86400) }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let root = if cfg!(target_os = "macos") { "/Library/code" } else { "/var/lib/ldi" };
@@ -120,6 +138,7 @@ impl Default for Config {
             history: History::default(),
             daemon: Daemon::default(),
             server: Server::default(),
+            spool: Spool::default(),
             file: DEFAULT_FILE.into(),
         }
     }
@@ -172,6 +191,19 @@ impl Config {
             .map_err(|w| Failure::config(w.to_string()))?;
         config.file = file.to_owned();
         Ok(config)
+    }
+
+    /// What can be told of a `file` that cannot be used: its root, everything else by default.
+    /// For looking only.
+    pub fn guess(file: &Path) -> Self {
+        let text = parse::read_bounded(file, 1 << 20).unwrap_or_default();
+        let root = String::from_utf8_lossy(&text).lines().find_map(|line| {
+            let value = line.strip_prefix("root")?.trim_start().strip_prefix('=')?.trim_start();
+            let path = PathBuf::from(value.strip_prefix('"')?.split('"').next()?);
+            path.is_absolute().then_some(path)
+        });
+        let default = Self::default();
+        Self { root: root.unwrap_or(default.root), file: file.to_owned(), ..Self::default() }
     }
 
     /// Reads and checks `text`, which is called `file` in errors.
@@ -276,7 +308,10 @@ impl Config {
              stop_deadline = \"{stop}\"\n\
              resume_splay = \"{resume}\"         # window for missed tiers after boot or sleep\n\n\
              [server]\n\
-             # url = \"https://fleet.example.com\"\n",
+             # url = \"https://fleet.example.com\"\n\n\
+             [spool]                      # results that wait for the server\n\
+             bytes = \"{spool_bytes}\"\n\
+             age = \"{spool_age}\"\n",
             root = d.root,
             ring = d.sync.ring,
             trusted_root = d.sync.trusted_root,
@@ -297,6 +332,8 @@ impl Config {
             log_bytes = d.history.log_bytes,
             stop = d.daemon.stop_deadline,
             resume = d.daemon.resume_splay,
+            spool_bytes = d.spool.bytes,
+            spool_age = d.spool.age,
         )
     }
 }

@@ -188,6 +188,7 @@ impl Daemon {
     fn start(&mut self, name: &str, date: DateTime<Utc>) {
         tracing::info!(tier = name, due = %date.to_rfc3339(), "starts");
         self.running.insert(name.to_owned());
+        self.world.journal.renew();
         let (world, stop) = (Arc::clone(&self.world), self.stop.subscribe());
         let order =
             Order { tier: name.to_owned(), no_sync: false, dry_run: false, due: Some(date) };
@@ -312,6 +313,7 @@ fn reloaded(file: &Path, old: &World) -> Result<World> {
             file.display()
         )));
     }
-    let journal = crate::journal::Journal::open(&config.root, &old.machine)?;
+    let journal = crate::journal::Journal::open(&config.root, &old.machine)?
+        .spooling(config.server.url.is_some());
     Ok(World { config, machine: old.machine.clone(), journal })
 }

@@ -122,7 +122,8 @@ pub fn remember(journal: &Journal, sync: &Result<Report>) -> Result<()> {
         }
         Err(failure) => value["error"] = failure.to_string().into(),
     }
-    journal.note(LAST_SYNC, &value.to_string())
+    journal.note(LAST_SYNC, &value.to_string())?;
+    journal.spool_sync(&value, now)
 }
 
 /// How a sync went, in one sentence.

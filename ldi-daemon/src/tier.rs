@@ -50,13 +50,18 @@ impl World {
     pub fn open(config: Config, machine: Machine) -> Result<Self> {
         // The store makes ROOT and its folders with their modes.
         codesync::store::Store::open(&config.root)?;
-        let journal = Journal::open(&config.root, &machine)?;
-        let interrupted = journal.recover(Utc::now())?;
-        let ended = cgroup::end_leftovers(&config.root, !interrupted.is_empty());
+        let spools = config.server.url.is_some();
+        let journal = Journal::open(&config.root, &machine)?.spooling(spools);
+        // On a full disk the next start writes it down; this one must not fail for it.
+        let lost = journal.recover(Utc::now()).unwrap_or_else(|error| {
+            tracing::warn!(%error, "interrupted runs could not be written down");
+            Vec::new()
+        });
+        let ended = cgroup::end_leftovers(&config.root, !lost.is_empty());
         if ended > 0 {
             tracing::warn!(ended, "processes that an earlier ldi left behind were ended");
         }
-        for lost in interrupted {
+        for lost in lost {
             let ended = supervise::end_leftovers(&lost.run);
             tracing::warn!(run = lost.run, job = lost.job, ended, "a run was interrupted");
         }
@@ -151,7 +156,11 @@ async fn story(
             return Err(Failure::new(*exit, sentence));
         }
     }
-    too_stale(world)?;
+    let confirmed = world.journal.noted(release::LAST_GOOD_SYNC).ok().flatten();
+    let confirmed = confirmed.and_then(|text| DateTime::from_timestamp(text.parse().ok()?, 0));
+    if let Some(why) = too_stale(&world.config, confirmed) {
+        return Err(Failure::new(code::REFUSED, why));
+    }
 
     let namespace = release::namespace_repaired(&release, &files)?;
     let tags = world.config.all_tags();
@@ -222,22 +231,15 @@ fn known_tier<'a>(
     })
 }
 
-/// With `sync.max_stale`, a library that nobody confirmed for so long is not run.
-fn too_stale(world: &World) -> Result<()> {
-    let Some(limit) = world.config.sync.max_stale else { return Ok(()) };
-    let last = world
-        .journal
-        .noted(release::LAST_GOOD_SYNC)?
-        .and_then(|text| DateTime::from_timestamp(text.parse().ok()?, 0));
+/// With `sync.max_stale`, a library that nobody confirmed for so long is not run: why not, when
+/// `last` is the last sync that confirmed it.
+pub fn too_stale(config: &Config, last: Option<DateTime<Utc>>) -> Option<String> {
+    let limit = config.sync.max_stale?;
     let age = last.and_then(|last| (Utc::now() - last).to_std().ok());
     // A date in the future is a clock that was set back: not stale.
-    if last.is_none() || age.is_some_and(|age| age > limit.0) {
-        return Err(Failure::new(
-            code::REFUSED,
-            format!("the library was not confirmed within {limit} (max_stale), so nothing is run"),
-        ));
-    }
-    Ok(())
+    (last.is_none() || age.is_some_and(|age| age > limit.0)).then(|| {
+        format!("the library was not confirmed within {limit} (max_stale), so nothing is run")
+    })
 }
 
 fn dry_run(world: &World, order: &Order, begun: Instant) -> Result<TierReport> {
@@ -282,6 +284,9 @@ fn keep_house(world: &World) {
     let history = &world.config.history;
     if let Err(error) = world.journal.prune(history.runs) {
         tracing::warn!(%error, "old runs could not be removed");
+    }
+    if let Err(error) = world.journal.trim_spool(world.config.spool, Utc::now()) {
+        tracing::warn!(%error, "old entries of the spool could not be removed");
     }
     let folder = world.config.root.join("logs");
     if let Err(error) = logs::prune(&folder, history.logs, history.log_bytes) {

@@ -46,7 +46,8 @@ fn a_job_that_fails_again_and_again_is_left_out_until_something_changes() -> Res
     ensure!(open.as_array().map(Vec::len) == Some(1), "{status}");
     ensure!(open[0]["job"] == "daily/10_fails" && open[0]["failures"] == 2, "{open}");
     let shown = client.ldi(0, &["status"])?.out();
-    ensure!(shown.contains("JOB LEFT OUT") && shown.contains("ldi reset JOB"), "{shown}");
+    let said = "daily/10_fails is left out after 2 failures in a row (exit status 3)";
+    ensure!(shown.contains(said) && shown.contains("ldi reset daily/10_fails"), "{shown}");
 
     // After its time: one try without retries, which opens it again.
     client.configure("breaker = 2\nbreaker_for = \"1s\"\n")?;

@@ -6,6 +6,8 @@ mod client;
 mod clock;
 mod crash;
 mod exec;
+mod faults;
+mod follow;
 mod hostile;
 mod limits;
 mod refused;
