@@ -30,5 +30,6 @@ pub mod supervise;
 pub mod table;
 pub mod tier;
 pub mod tiers;
+pub mod update;
 
 pub use error::{Failure, Result};

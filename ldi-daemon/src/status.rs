@@ -17,11 +17,13 @@ use crate::{
     table::{self, table},
     tier,
     tiers::Tiers,
+    update,
 };
 
 #[derive(Debug, Serialize)]
 struct Status {
     version: &'static str,
+    update: update::Shown,
     release: Option<u64>,
     pinned: Option<u64>,
     damaged: bool,
@@ -68,6 +70,7 @@ fn gather(config: &Config, machine: &Machine) -> Result<Status> {
     let active = release::active(&config.root);
     let mut status = Status {
         version: env!("CARGO_PKG_VERSION"),
+        update: update::Shown::gather(config, machine),
         release: active.as_ref().ok().map(|r| r.number),
         pinned: codesync::store::Store::existing(&config.root).pinned().ok().flatten(),
         damaged: active.as_ref().is_ok_and(|r| r.is_damaged()),
@@ -101,6 +104,7 @@ fn gather(config: &Config, machine: &Machine) -> Result<Status> {
             Err(failure) => faults.push(failure.to_string()),
         }
     }
+    faults.extend(status.update.faults());
     status.faults = faults;
     Ok(status)
 }
@@ -194,7 +198,7 @@ fn shown(config: &Config, status: &Status) -> String {
     let paused = status.paused.as_ref().map_or_else(String::new, |p| format!(", PAUSED {p}"));
     line("daemon", format!("{}{paused}", if status.daemon { "running" } else { "not running" }));
     line("spool", format!("{} entries", status.spool));
-    line("version", status.version.to_owned());
+    line("version", status.update.line());
     if !status.tiers.is_empty() {
         let mut rows = table(&["TIER", "LAST", "RESULT", "NEXT"]);
         for tier in &status.tiers {
@@ -202,7 +206,11 @@ fn shown(config: &Config, status: &Status) -> String {
                 tier.tier.clone(),
                 tier.last.map_or_else(|| "never".to_owned(), ago),
                 tier.last_result.clone().unwrap_or_default(),
-                tier.next.map_or_else(|| "at the next boot".to_owned(), soon),
+                match tier.next {
+                    Some(next) => soon(next),
+                    None if tier.when == "update" => "with a new ldi".to_owned(),
+                    None => "at the next boot".to_owned(),
+                },
             ]);
         }
         text.push_str(&format!("\n{}", table::text(&rows)));
