@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::{
     Failure, Result, act, check,
@@ -18,7 +18,9 @@ use crate::{
     inspect,
     machine::Machine,
     parse::Span,
-    release, status,
+    release,
+    service::{self, Manager, install, uninstall},
+    status,
     tier::Order,
     update,
 };
@@ -237,6 +239,57 @@ enum Command {
         /// The job.
         job: String,
     },
+    /// Makes `ldi daemon` a service that starts at boot, and starts it; makes a first ldi.toml.
+    #[command(after_help = "Example: ldi install --dry-run")]
+    Install(Service),
+    /// Stops the service and removes what `ldi install` wrote; a job may call it.
+    #[command(after_help = "Example: ldi uninstall --purge")]
+    Uninstall {
+        /// Removes the configuration and the library of this machine as well.
+        #[arg(long)]
+        purge: bool,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Prints completions for a shell.
+    #[command(after_help = "Example: ldi completions bash > /etc/bash_completion.d/ldi")]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Prints the man page.
+    #[command(after_help = "Example: ldi man | man -l -")]
+    Man {
+        /// Writes it, and one page for each command, into this folder.
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Service {
+    /// Writes into a system image, and tells no service manager.
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Says what would be done; does nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Replaces or removes what an administrator changed, too.
+    #[arg(long)]
+    force: bool,
+    /// For an image of another system: whose files [default: this system's].
+    #[arg(long, value_enum, requires = "root")]
+    manager: Option<Manager>,
+    #[command(flatten)]
+    out: Json,
+}
+
+impl From<Service> for install::Order {
+    fn from(words: Service) -> Self {
+        let Service { root, dry_run, force, manager, out } = words;
+        let manager = manager.unwrap_or_else(Manager::here);
+        Self { root, manager, dry_run, force, json: out.json }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -383,6 +436,10 @@ fn run(cli: Cli) -> Result<u8> {
             update::watch(&root, detach)
         }
         Command::Resume => inspect::resume(&Config::load(&file)?),
+        Command::Install(words) => install::install(&words.into()),
+        Command::Uninstall { purge, service } => uninstall::uninstall(&service.into(), purge),
+        Command::Completions { shell } => service::pages::completions(Cli::command(), shell),
+        Command::Man { to } => service::pages::man(Cli::command(), to.as_deref()),
     }
 }
 

@@ -37,6 +37,8 @@ pub const PAUSED: &str = "paused_until";
 
 /// A clock that was set is noticed after this at the latest.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// How long a tier may hold up a restart that was asked for; a job's usual time limit.
+const LEAVE_LIMIT: Duration = Duration::from_secs(3600);
 /// More than this between two clocks is a sleep of the machine or a set clock.
 const JUMP: i64 = 20;
 
@@ -57,6 +59,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    leave: Signal,
 }
 
 impl Signals {
@@ -69,6 +72,7 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hangup: listen(SignalKind::hangup())?,
+            leave: listen(SignalKind::user_defined1())?,
         })
     }
 }
@@ -84,6 +88,8 @@ struct Daemon {
     updater: Updater,
     running: BTreeSet<String>,
     stop: watch::Sender<bool>,
+    /// When to end at the latest, once a restart was asked for.
+    leaving: Option<Instant>,
 }
 
 /// Runs until a signal ends it.
@@ -110,28 +116,37 @@ pub async fn run(config: Config, machine: Machine, running: update::Running) -> 
         tasks: JoinSet::new(),
         running: BTreeSet::new(),
         stop: watch::channel(false).0,
+        leaving: None,
     };
     daemon.read_tiers();
     daemon.notifier.ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     let end = daemon.work(&mut signals).await;
-    daemon.drain().await;
+    // To make room the same process goes on as another program: nothing runs, and the service
+    // manager is not told of an end.
+    if end == End::Stopped {
+        daemon.drain().await;
+    }
     Ok(end)
 }
 
 impl Daemon {
     async fn work(&mut self, signals: &mut Signals) -> End {
         loop {
+            let wake = if self.leaving.is_some() { None } else { self.start_due() };
+            if self.leaving.is_some_and(|end| self.running.is_empty() || end <= Instant::now()) {
+                return End::Stopped;
+            }
             if self.updater.makes_room() && self.running.is_empty() {
                 return End::MakeRoom;
             }
-            let wake = self.start_due();
             let nap = self.nap(wake);
             let before = (Utc::now(), Instant::now());
             tokio::select! {
                 () = sleep(nap) => {}
                 Some(ended) = self.tasks.join_next() => self.tier_ended(ended),
                 _ = signals.hangup.recv() => self.reload(),
+                _ = signals.leave.recv() => self.leave(),
                 _ = signals.terminate.recv() => return End::Stopped,
                 _ = signals.interrupt.recv() => return End::Stopped,
             }
@@ -276,6 +291,17 @@ impl Daemon {
         self.notifier.ready();
     }
 
+    /// SIGUSR1: starts no tier any more and ends when none runs, so that the service manager can
+    /// start a new version. A job that brings that version, or takes it away, is not cut off.
+    fn leave(&mut self) {
+        if self.leaving.is_none() {
+            self.leaving = Some(Instant::now() + LEAVE_LIMIT);
+        }
+        let running = self.running.iter().cloned().collect::<Vec<_>>().join(", ");
+        tracing::info!(running, "a restart was asked for; it comes when no tier runs");
+        self.notifier.status(&format!("ends when idle; running {running}"));
+    }
+
     fn nap(&self, wake: Option<DateTime<Utc>>) -> Duration {
         let until = wake.map_or(LONGEST_SLEEP, |at| {
             // A little late rather than a little early.
@@ -296,9 +322,9 @@ impl Daemon {
 
     /// Ends what runs, within the deadline.
     async fn drain(&mut self) {
-        self.notifier.stopping();
-        self.stop.send_replace(true);
         let deadline = self.world.config.daemon.stop_deadline.0;
+        self.notifier.stopping(deadline);
+        self.stop.send_replace(true);
         let all = async {
             while let Some(ended) = self.tasks.join_next().await {
                 if let Ok((tier, ..)) = ended {

@@ -25,6 +25,7 @@ pub mod plan;
 pub mod release;
 pub mod schedule;
 pub mod select;
+pub mod service;
 pub mod status;
 pub mod supervise;
 pub mod table;

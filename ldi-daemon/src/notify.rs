@@ -7,6 +7,9 @@ use std::{
     time::Duration,
 };
 
+/// Between the last job's end and the daemon's own.
+const STOP_MARGIN: Duration = Duration::from_secs(10);
+
 /// The service manager, or nobody.
 #[derive(Debug)]
 pub struct Notifier {
@@ -48,9 +51,10 @@ impl Notifier {
         self.send("READY=1");
     }
 
-    /// The end has begun.
-    pub fn stopping(&self) {
-        self.send("STOPPING=1");
+    /// The end has begun, and may take `deadline` and a little more.
+    pub fn stopping(&self, deadline: Duration) {
+        let limit = (deadline + STOP_MARGIN).as_micros();
+        self.send(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={limit}"));
     }
 
     /// Still alive.
@@ -102,7 +106,9 @@ mod tests {
         notifier.status("two\nlines");
         notifier.alive();
         let mut buffer = [0; 100];
-        for words in ["READY=1", "STATUS=two lines", "WATCHDOG=1"] {
+        notifier.stopping(Duration::from_secs(30));
+        let stopping = "STOPPING=1\nEXTEND_TIMEOUT_USEC=40000000";
+        for words in ["READY=1", "STATUS=two lines", "WATCHDOG=1", stopping] {
             let n = manager.recv(&mut buffer).unwrap();
             assert_eq!(&buffer[..n], words.as_bytes());
         }

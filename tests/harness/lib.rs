@@ -4,6 +4,7 @@
 //! Owns nothing that a user needs, and links no other crate of the workspace: it drives the
 //! built programs as an administrator would. Contacts nothing but loopback.
 
+pub mod container;
 pub mod cut;
 pub mod parts;
 pub mod process;
@@ -13,6 +14,7 @@ pub mod script_text;
 pub mod sshd;
 pub mod tree;
 
+pub use container::Container;
 pub use parts::{bin, need, program};
 pub use process::{Done, command, run, run_within};
 pub use sandbox::Sandbox;

@@ -44,7 +44,8 @@ pub fn need_bins(names: &[&str]) -> Result<bool> {
     absent(&missing)
 }
 
-fn absent(missing: &[&str]) -> Result<bool> {
+/// As [`need`], for parts that the caller looked for and did not find.
+pub fn absent(missing: &[&str]) -> Result<bool> {
     if missing.is_empty() {
         return Ok(true);
     }

@@ -438,6 +438,19 @@ pub enum Command {
         #[command(flatten)]
         log: LogOption,
     },
+    /// Print completions for a shell
+    #[command(after_help = "Example: codesync completions bash > /etc/bash_completion.d/codesync")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page
+    #[command(after_help = "Example: codesync man | man -l -")]
+    Man {
+        /// Write it, and one page for each command, into this folder
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+    },
 }
 
 fn role(word: &str) -> Result<codesync::sign::Role, String> {

@@ -4,6 +4,7 @@ mod bar;
 mod cli;
 mod diff;
 mod mirror;
+mod pages;
 mod report;
 mod session;
 mod team;
@@ -137,6 +138,8 @@ fn run(command: Command) -> Result<()> {
         Command::Serve { library, log } => {
             codesync::serve::run(&library.library, log.log.as_deref())
         }
+        Command::Completions { shell } => pages::completions(shell),
+        Command::Man { to } => pages::man(to.as_deref()),
     }
 }
 
