@@ -133,12 +133,13 @@ pub async fn run(config: Config, machine: Machine, running: update::Running) -> 
 impl Daemon {
     async fn work(&mut self, signals: &mut Signals) -> End {
         loop {
+            // Before anything else starts.
+            if self.updater.makes_room() && self.running.is_empty() {
+                return End::MakeRoom;
+            }
             let wake = if self.leaving.is_some() { None } else { self.start_due() };
             if self.leaving.is_some_and(|end| self.running.is_empty() || end <= Instant::now()) {
                 return End::Stopped;
-            }
-            if self.updater.makes_room() && self.running.is_empty() {
-                return End::MakeRoom;
             }
             let nap = self.nap(wake);
             let before = (Utc::now(), Instant::now());
