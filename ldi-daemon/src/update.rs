@@ -32,8 +32,8 @@ use crate::{Result, config::Config, machine::Machine, tier::TierReport};
 /// site's own health checks.
 pub const TIER: &str = "update";
 
-/// Between two attempts of a proof.
-const PROOF_PAUSE: Duration = Duration::from_secs(20);
+/// Between two attempts of a proof: many within a deadline, and none too close.
+const PROOF_PAUSE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(20)];
 
 /// The daemon's view of its own version.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub struct Updater {
     running: Running,
     /// When to try a proof, if one is owed.
     proof: Option<Instant>,
+    /// Between two attempts.
+    pause: Duration,
     /// Since when a trial waits for the tiers to end, and how long they may be held back for it.
     waiting: Option<(Instant, Duration)>,
 }
@@ -55,6 +57,7 @@ impl Updater {
             machine: machine.clone(),
             running,
             proof: None,
+            pause: (config.update.deadline.0 / 16).clamp(PROOF_PAUSE[0], PROOF_PAUSE[1]),
             waiting: None,
         };
         if !file::folder(&updater.root).exists() {
@@ -133,7 +136,7 @@ impl Updater {
             }
         }
         if file::read(&self.root).owes_proof(self.agent()) {
-            self.proof = Some(Instant::now() + PROOF_PAUSE);
+            self.proof = Some(Instant::now() + self.pause);
         }
     }
 

@@ -7,13 +7,6 @@ use anyhow::{Context, Result, ensure};
 use e2e::{command, parts, run};
 use tempfile::TempDir;
 
-/// Where this machine's agent stands in a library.
-pub const FOLDER: &str = if cfg!(target_env = "musl") {
-    concat!("agent/", "x86_64-unknown-linux-musl")
-} else {
-    concat!("agent/", "x86_64-unknown-linux-gnu")
-};
-
 /// The version of the built program.
 const BUILT: &str = env!("CARGO_PKG_VERSION");
 
@@ -28,11 +21,17 @@ pub const CANNOT_START: Edit<'_> = ("state.db", "stat/.db");
 /// The built `ldi` that says it is `version`, with `edits`.
 pub fn agent(version: &str, edits: &[Edit<'_>]) -> Result<Vec<u8>> {
     let folder = TempDir::new()?;
-    let small = folder.path().join("ldi");
-    strip(&parts::bin("ldi")?, &small)?;
-    let mut bytes = fs::read(&small)?;
+    let file = folder.path().join("ldi");
+    strip(&parts::bin("ldi")?, &file)?;
+    let mut bytes = fs::read(&file)?;
     for (from, to) in edits.iter().chain([&(BUILT, version)]) {
-        replace(&mut bytes, from.as_bytes(), to.as_bytes())?;
+        ensure!(from.len() == to.len(), "the edit {from} changes a length");
+        let places = places(&file, from)?;
+        ensure!(!places.is_empty(), "{from} is not in the program");
+        for at in places {
+            let place = bytes.get_mut(at..at + to.len()).context("beyond the end")?;
+            place.copy_from_slice(to.as_bytes());
+        }
     }
     Ok(bytes)
 }
@@ -48,28 +47,11 @@ fn strip(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) -> Result<()> {
-    ensure!(from.len() == to.len(), "the edit changes a length");
-    let mut found = 0;
-    let mut at = 0;
-    while let Some(next) = bytes.get(at..).and_then(|rest| position(rest, from)) {
-        let start = at + next;
-        at = start + from.len();
-        bytes.get_mut(start..at).context("beyond the end")?.copy_from_slice(to);
-        found += 1;
-    }
-    ensure!(found > 0, "{:?} is not in the program", String::from_utf8_lossy(from));
-    Ok(())
-}
-
-fn position(bytes: &[u8], word: &[u8]) -> Option<usize> {
-    let first = *word.first()?;
-    let mut at = 0;
-    loop {
-        at += bytes.get(at..)?.iter().position(|byte| *byte == first)?;
-        if bytes.get(at..)?.starts_with(word) {
-            return Some(at);
-        }
-        at += 1;
-    }
+/// Where `word` begins in a file. By grep, as an unoptimised loop takes seconds.
+fn places(file: &Path, word: &str) -> Result<Vec<usize>> {
+    let mut grep = command(&parts::program("grep")?);
+    let done = run(grep.args(["-abo", "-F", "--", word]).arg(file).env("LC_ALL", "C"))?;
+    let offsets = done.out();
+    let offset = |line: &str| Ok(line.split(':').next().unwrap_or_default().parse()?);
+    offsets.lines().map(offset).collect()
 }

@@ -20,8 +20,6 @@ use nix::{
 };
 use serde_json::Value;
 
-use crate::agent::FOLDER;
-
 /// Generous: a debug build that is hashed and executed on a machine under load.
 const LIMIT: Duration = Duration::from_secs(180);
 const SH: &str = "#!/bin/sh\n";
@@ -60,8 +58,14 @@ impl Machine {
 
     /// Publishes `bytes` as the agent.
     pub fn offer(&self, bytes: &[u8]) -> Result<()> {
-        tree::put(&self.sandbox.tree(), &format!("{FOLDER}/ldi"), bytes, true)?;
+        let path = self.path()?;
+        tree::put(&self.sandbox.tree(), &path, bytes, true)?;
         self.sandbox.publish().map(drop)
+    }
+
+    /// Where the library must have this machine's agent.
+    pub fn path(&self) -> Result<String> {
+        Ok(self.update()?["path"].as_str().context("no path")?.to_owned())
     }
 
     /// From here on, something starts the daemon whenever it ends.

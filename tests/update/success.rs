@@ -7,20 +7,19 @@ use e2e::tree;
 use nix::sys::signal::Signal;
 use sha2::{Digest, Sha256};
 
-use crate::{
-    agent::{FOLDER, agent},
-    machine::Machine,
-};
+use crate::{agent::agent, machine::Machine};
 
 #[test]
 fn a_newer_agent_serves_and_older_ones_only_by_a_signed_rollback() -> Result<()> {
     let Some(mut machine) = Machine::new("deadline = \"10m\"")? else { return Ok(()) };
-    // Long enough that it runs when the agent arrives: the update waits for it.
-    machine.script("scripts/often/long", "sleep 3; echo done")?;
+    // Nearly always one of its runs is under way: the update waits for its end.
+    let tiers = "[tier.often]\ncron = \"*/2 * * * * *\"\n[tier.slow]\ncron = \"*/4 * * * * *\"\n";
+    machine.sandbox.put("conf/tiers.toml", tiers)?;
+    machine.script("scripts/slow/job", "sleep 3; echo done")?;
     // The site's own check of health belongs to the proof.
     machine.script("scripts/update/check", "test -n \"$LDI_RELEASE\"")?;
-    machine.offer(&agent("9.2.0", &[])?)?;
     machine.switch_on()?;
+    machine.offer(&agent("9.2.0", &[])?)?;
     machine.confirmed("9.2.0")?;
     machine.works()?;
     let history = machine.sandbox.ldi(&["history", "--limit", "1000", "--json"])?.json()?;
@@ -47,12 +46,9 @@ fn a_newer_agent_serves_and_older_ones_only_by_a_signed_rollback() -> Result<()>
         Ok(update["note"].as_str().is_some_and(|note| note.contains("9.1.0, older than 9.2.0")))
     })?;
     let hash = hex(&Sha256::digest(&older));
-    tree::put(
-        &machine.sandbox.tree(),
-        &format!("{FOLDER}/rollback"),
-        format!("{hash}  ldi\n").as_bytes(),
-        false,
-    )?;
+    let rollback = machine.path()?.replace("/ldi", "/rollback");
+    let line = format!("{hash}  ldi\n");
+    tree::put(&machine.sandbox.tree(), &rollback, line.as_bytes(), false)?;
     machine.sandbox.publish()?;
     machine.confirmed("9.1.0")?;
     ensure!(machine.update()?["note"].is_null());
