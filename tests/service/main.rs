@@ -1,3 +1,9 @@
-//! The service and its packages, on machines that boot a real systemd.
+//! The service and its packages: on machines that boot a real systemd, and as files.
 
+mod files;
 mod harness;
+mod installed;
+mod packaged;
+mod server;
+mod site;
+mod upgrade;
