@@ -2,6 +2,7 @@
 //! daemon that something starts again whenever it ends.
 
 mod agent;
+mod booted;
 mod failures;
 mod machine;
 mod success;
