@@ -1,7 +1,7 @@
 # The commands of this repository. `make` alone lists them.
 SHELL = /bin/sh
 .DEFAULT_GOAL = help
-.PHONY: help build demo test bench faults fuzz lint fmt doc clean tools testtools
+.PHONY: help build demo test bench faults fuzz dist lint fmt doc clean tools testtools
 
 CARGO = cargo
 # Words for the benchmark, for example: make bench BENCH='--quick --json bench.json'
@@ -47,6 +47,11 @@ fuzz: ## fuzz every reader of foreign bytes; SECONDS=60 TARGETS='...' (needs car
 	  $(CARGO) fuzz run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/data/$$target -- \
 	    -max_total_time=$(SECONDS) -rss_limit_mb=2048 -timeout=30 -print_final_stats=1 || exit 1; \
 	done
+
+dist: ## build what is shipped: .deb and .rpm of ldi and codesync-server in target/packages
+	$(CARGO) build --profile dist --locked --bins -p codesync -p ldi-daemon -p ssh_server \
+	  --features codesync/vendored,ldi-daemon/vendored
+	@dist/package
 
 lint: ## check formatting, clippy, shell scripts, dependencies
 	$(CARGO) fmt --all --check

@@ -28,6 +28,7 @@ use crate::{
     service::{self, Manager, install, uninstall},
     status,
     tier::Order,
+    update,
 };
 
 /// Syncs a signed code library and runs its tiers.
@@ -238,6 +239,24 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         tree: Option<PathBuf>,
     },
+    /// Shows which version of ldi serves, and what became of new ones.
+    #[command(after_help = "Example: ldi update revert      (back to the packaged ldi)")]
+    Update {
+        #[command(subcommand)]
+        action: Option<UpdateAction>,
+        #[command(flatten)]
+        out: Json,
+    },
+    /// Watches over the trial of a new version; started by `ldi daemon`.
+    #[command(hide = true)]
+    UpdateWatch {
+        /// The client's root folder.
+        #[arg(long)]
+        root: PathBuf,
+        /// In a process of its own.
+        #[arg(long)]
+        detach: bool,
+    },
     /// Lets a job run again: one that succeeded once (`run_once`), or that failed again and again.
     #[command(after_help = "\
 Forgets that a `run_once` job succeeded, and closes the breaker of a job that was left out after
@@ -299,6 +318,14 @@ impl From<Service> for install::Order {
         let manager = manager.unwrap_or_else(Manager::here);
         Self { root, manager, dry_run, force, json: out.json }
     }
+}
+
+#[derive(Debug, Subcommand)]
+enum UpdateAction {
+    /// Forgets which new versions failed, so that they are tried again.
+    Retry,
+    /// Takes back the version that came through the library: the packaged one serves.
+    Revert,
 }
 
 /// The whole program.
@@ -397,14 +424,18 @@ fn run(cli: Cli) -> Result<u8> {
             act::run_tier(Config::load(&file)?, &order, out.json)
         }
         Command::Daemon => {
-            let config = Config::load(&file)?;
             log_to_stderr("info");
             nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+            let running = update::start(&file)?;
+            let config = Config::load(&file)?;
             let runtime = runtime()?;
-            let result = runtime.block_on(daemon::run(config, Machine::this()));
+            let result = runtime.block_on(daemon::run(config, Machine::this(), running.clone()));
             // A sync in mid connection is not waited for: it leaves nothing half done.
             runtime.shutdown_background();
-            result.map(|()| 0)
+            match result? {
+                daemon::End::Stopped => Ok(0),
+                daemon::End::MakeRoom => Err(update::again(&running)),
+            }
         }
         Command::Status(out) => status::status(&file, out.json),
         Command::Plan { until, out } => {
@@ -454,6 +485,17 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Unpin => release::unpin(&Config::load(&file)?),
         Command::Pause { span } => inspect::pause(&Config::load(&file)?, span),
         Command::Reset { job } => inspect::reset(&Config::load(&file)?, &job),
+        Command::Update { action: None, out } => update::show(&Config::load(&file)?, out.json),
+        Command::Update { action: Some(UpdateAction::Retry), .. } => {
+            update::retry(&Config::load(&file)?)
+        }
+        Command::Update { action: Some(UpdateAction::Revert), .. } => {
+            update::revert(&Config::load(&file)?)
+        }
+        Command::UpdateWatch { root, detach } => {
+            log_to_stderr("info");
+            update::watch(&root, detach)
+        }
         Command::Resume => inspect::resume(&Config::load(&file)?),
         Command::Install(words) => install::install(&words.into()),
         Command::Uninstall { purge, service } => uninstall::uninstall(&service.into(), purge),

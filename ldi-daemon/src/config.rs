@@ -33,6 +33,8 @@ pub struct Config {
     pub history: History,
     /// The long-running process.
     pub daemon: Daemon,
+    /// New versions of `ldi` itself.
+    pub update: Update,
     /// The fleet server.
     pub server: Server,
     /// What waits for the fleet server.
@@ -103,6 +105,18 @@ pub struct Daemon {
     pub resume_splay: Span,
 }
 
+/// `[update]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Update {
+    /// Whether a new agent of the library is taken up.
+    pub enabled: bool,
+    /// How long it has to sync and finish a tier.
+    pub deadline: Span,
+    /// How long tiers may be held back so that it can start.
+    pub hold: Span,
+}
+
 /// `[server]`
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -137,6 +151,7 @@ impl Default for Config {
             run: Run::default(),
             history: History::default(),
             daemon: Daemon::default(),
+            update: Update::default(),
             server: Server::default(),
             spool: Spool::default(),
             file: DEFAULT_FILE.into(),
@@ -173,6 +188,12 @@ impl Default for History {
 impl Default for Daemon {
     fn default() -> Self {
         Self { stop_deadline: Span::seconds(30), resume_splay: Span::seconds(60) }
+    }
+}
+
+impl Default for Update {
+    fn default() -> Self {
+        Self { enabled: true, deadline: Span::seconds(15 * 60), hold: Span::seconds(30 * 60) }
     }
 }
 
@@ -246,6 +267,10 @@ impl Config {
                 (self.run.gate_interval.0.is_zero())
                     .then(|| ("gate_interval", "must be longer than 0s".to_owned()))
             })
+            .or_else(|| {
+                (self.update.deadline.0.is_zero())
+                    .then(|| ("deadline", "must be longer than 0s".to_owned()))
+            })
     }
 
     /// The settings of a sync.
@@ -307,6 +332,10 @@ impl Config {
              [daemon]\n\
              stop_deadline = \"{stop}\"\n\
              resume_splay = \"{resume}\"         # window for missed tiers after boot or sleep\n\n\
+             [update]\n\
+             enabled = {enabled}               # take up a new ldi of the library\n\
+             deadline = \"{deadline}\"             # for it to sync and finish a tier\n\
+             hold = \"{hold}\"                 # tiers wait so long for it to start\n\n\
              [server]\n\
              # url = \"https://fleet.example.com\"\n\n\
              [spool]                      # results that wait for the server\n\
@@ -334,6 +363,9 @@ impl Config {
             resume = d.daemon.resume_splay,
             spool_bytes = d.spool.bytes,
             spool_age = d.spool.age,
+            enabled = d.update.enabled,
+            deadline = d.update.deadline,
+            hold = d.update.hold,
         )
     }
 }

@@ -34,5 +34,6 @@ pub mod supervise;
 pub mod table;
 pub mod tier;
 pub mod tiers;
+pub mod update;
 
 pub use error::{Failure, Result};

@@ -84,7 +84,7 @@ pub fn plan<'a>(
                 When::Cron(..) => {
                     State { served: Some(moment.now - place(tier, moment.machine)), boot: None }
                 }
-                When::Boot(_) => {
+                When::Boot(_) | When::Update => {
                     State { served: Some(moment.now), boot: Some(moment.machine.boot.clone()) }
                 }
             };
@@ -138,6 +138,7 @@ pub fn start(tier: &Tier, state: &State, moment: &Moment<'_>) -> Option<Start> {
             let date = moment.now - moment.uptime + *delay;
             Some(Start { date, at: date + place(tier, moment.machine) })
         }
+        When::Update => None,
     }
 }
 
@@ -152,7 +153,7 @@ fn millis(span: Duration) -> u64 {
 
 /// A new tier begins now (its past is not missed); a state from the future is pulled back.
 fn repair(tier: &Tier, state: &mut State, moment: &Moment<'_>) -> bool {
-    if matches!(tier.when, When::Boot(_)) {
+    if matches!(tier.when, When::Boot(_) | When::Update) {
         return false;
     }
     if state.served.is_none_or(|served| served > moment.now) {

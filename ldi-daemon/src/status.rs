@@ -23,6 +23,7 @@ use crate::{
     machine::Machine,
     release, tier,
     tiers::Tiers,
+    update,
 };
 
 use disk::Disk;
@@ -38,6 +39,8 @@ pub struct Status {
     pub findings: Vec<Finding>,
     /// Of this program.
     pub version: &'static str,
+    /// Which version of `ldi` serves, and what became of new ones.
+    pub update: update::Shown,
     /// The active release.
     pub release: Option<u64>,
     /// The release that this machine is held at.
@@ -143,6 +146,7 @@ fn gather(config: &Config, machine: &Machine) -> Status {
     let active = release::active(root);
     let mut status = Status {
         version: env!("CARGO_PKG_VERSION"),
+        update: update::Shown::gather(config, machine),
         release: active.as_ref().ok().map(|r| r.number),
         pinned: codesync::store::Store::existing(root).pinned().ok().flatten(),
         damaged: active.as_ref().is_ok_and(|r| r.is_damaged()),

@@ -26,6 +26,8 @@ pub enum When {
     Cron(Cron, Zone),
     /// Once per boot, so long after it.
     Boot(Duration),
+    /// By no clock: when a new agent has to prove itself.
+    Update,
 }
 
 /// What a tier does when the sync before it failed.
@@ -57,6 +59,7 @@ impl fmt::Display for When {
         match self {
             When::Cron(cron, zone) => write!(f, "{cron} {zone}"),
             When::Boot(delay) => write!(f, "boot + {}", Span(*delay)),
+            When::Update => f.write_str("update"),
         }
     }
 }
@@ -121,6 +124,7 @@ struct RawTier {
 #[serde(rename_all = "lowercase")]
 enum At {
     Boot,
+    Update,
 }
 
 #[derive(Deserialize)]
@@ -251,6 +255,13 @@ fn tier(file: &str, line: usize, name: &str, raw: RawTier) -> Result<Tier, Wrong
                 return Err(wrong(file, line, "timezone", "means nothing with at = \"boot\""));
             }
             When::Boot(raw.delay.map_or(Duration::ZERO, |s| s.0))
+        }
+        (None, Some(At::Update)) => {
+            let given = [("timezone", raw.timezone.is_some()), ("delay", raw.delay.is_some())];
+            if let Some((key, _)) = given.iter().find(|(_, given)| *given) {
+                return Err(wrong(file, line, key, "means nothing with at = \"update\""));
+            }
+            When::Update
         }
         (Some(_), Some(_)) => {
             return Err(wrong(file, line, "at", "a tier has either cron or at, not both"));

@@ -100,7 +100,7 @@ fn the_launchd_job_is_a_property_list() -> Result<()> {
 
 #[test]
 fn the_rpm_packages_hold_what_they_should() -> Result<()> {
-    let tools = ["rpm", "rpmbuild", "strip", "objdump"];
+    let tools = ["rpm", "rpmbuild", "strip"];
     let programs = ["ldi", "codesync", "codesync-serve", "codesync-shell"];
     if !need(&tools)? || !parts::need_bins(&programs)? {
         return Ok(());

@@ -4,5 +4,6 @@ mod files;
 mod harness;
 mod installed;
 mod packaged;
+mod server;
 mod site;
 mod upgrade;

@@ -163,16 +163,20 @@ impl Site {
         Ok(())
     }
 
-    /// Every path of the machine that outlives a boot, but for what keeps records of packages and
-    /// boots.
+    /// See [`paths`].
     pub fn paths(&self) -> Result<Vec<String>> {
-        let records = "/proc /sys /dev /run /tmp /srv /var/log /var/cache /var/tmp \
-            /var/lib/dpkg /var/lib/systemd /var/lib/private";
-        let prune: Vec<String> =
-            records.split_whitespace().map(|path| format!("-path {path}")).collect();
-        let line = format!("find / \\( {} \\) -prune -o -print | sort", prune.join(" -o "));
-        Ok(self.container.sh(&line)?.lines().map(str::to_owned).collect())
+        paths(&self.container)
     }
+}
+
+/// Every path of a machine that outlives a boot, but for what keeps records of packages and boots.
+pub fn paths(container: &Container) -> Result<Vec<String>> {
+    let records = "/proc /sys /dev /run /tmp /srv /var/log /var/cache /var/tmp /var/lib/dpkg \
+        /var/lib/systemd /var/lib/private";
+    let prune: Vec<String> =
+        records.split_whitespace().map(|path| format!("-path {path}")).collect();
+    let line = format!("find / \\( {} \\) -prune -o -print | sort", prune.join(" -o "));
+    Ok(container.sh(&line)?.lines().map(str::to_owned).collect())
 }
 
 /// Runs dist/package on the programs of this build; the packages that it made.

@@ -46,15 +46,18 @@ fn packages_change_under_a_run_and_leave_nothing() -> Result<()> {
     site.accounted(&[("interrupted", 1)])?;
 
     // A job removes the package: it ends well, then the service ends and stays away.
-    site.order("dpkg --remove ldi; cp /var/lib/ldi/state.db /run; touch /run/removed")?;
+    site.container.sh("cp /usr/bin/ldi /srv/ldi")?;
+    site.order("dpkg --remove ldi; touch /run/removed")?;
     site.container.until(
         "test -e /run/removed; test ! -e /usr/bin/ldi
         ! systemctl is-active --quiet ldi.service",
         60,
     )?;
     site.container.sh("sleep 4; ! systemctl is-active --quiet ldi.service; ! pgrep -x ldi")?;
+    site.container.sh("cp /srv/ldi /usr/bin/ldi")?;
+    site.accounted(&[("interrupted", 1)])?;
 
-    site.container.sh("dpkg --purge ldi")?;
+    site.container.sh("rm /usr/bin/ldi; dpkg --purge ldi")?;
     let left: Vec<String> =
         site.paths()?.into_iter().filter(|path| !before.contains(path)).collect();
     ensure!(left.is_empty(), "left behind: {left:?}");

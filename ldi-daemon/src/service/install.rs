@@ -189,9 +189,13 @@ fn write(path: &Path, content: &Content) -> Result<()> {
 fn program(order: &Order) -> Result<String> {
     let path = match &order.root {
         Some(root) => {
-            let usual = ["/usr/bin/ldi", "/usr/local/bin/ldi"].map(Path::new);
+            let usual = match order.manager {
+                Manager::Systemd => ["/usr/bin/ldi", "/usr/local/bin/ldi"],
+                Manager::Launchd => ["/opt/ldi/bin/ldi", "/usr/local/bin/ldi"],
+            }
+            .map(Path::new);
             let there = usual.into_iter().find(|path| below(root, path).exists());
-            there.unwrap_or(usual[usize::from(order.manager == Manager::Launchd)]).to_owned()
+            there.unwrap_or(usual[0]).to_owned()
         }
         None => {
             let own = std::env::current_exe()

@@ -42,6 +42,9 @@ pub(super) fn findings(status: &Status) -> Vec<Finding> {
     found.extend(library(status));
     found.extend(journal(status));
     found.extend(jobs(status));
+    // The machine does its work with the version that it has.
+    let todo = "`ldi update` says what serves; publish a better one under agent/";
+    found.extend(status.update.faults().into_iter().map(|sentence| note(sentence, todo)));
     if status.spool_dropped > 0 {
         let what = "results were dropped before the fleet server heard of them";
         found.push(note(

@@ -35,6 +35,10 @@ pub(super) fn screen(status: &Status) -> String {
     line("last sync", format!("{outcome}{time}{stale}"));
     let paused = if status.paused.is_some() { ", PAUSED" } else { "" };
     line("daemon", format!("{}{paused}", if status.daemon { "running" } else { "not running" }));
+    let version = status.update.line();
+    if version != status.version {
+        line("version", version);
+    }
     line("spool", format!("{} entries, {} KB", status.spool, status.spool_bytes.div_ceil(1024)));
     if !status.tiers.is_empty() {
         let mut rows = table(&["TIER", "LAST", "RESULT", "NEXT"]);
@@ -43,7 +47,11 @@ pub(super) fn screen(status: &Status) -> String {
                 tier.tier.clone(),
                 tier.last.map_or_else(|| "never".to_owned(), ago),
                 tier.last_result.as_deref().map_or_else(String::new, short),
-                tier.next.map_or_else(|| "at the next boot".to_owned(), soon),
+                match tier.next {
+                    Some(next) => soon(next),
+                    None if tier.when == "update" => "with a new ldi".to_owned(),
+                    None => "at the next boot".to_owned(),
+                },
             ]);
         }
         text.push_str(&format!("\n{}", table::text(&rows)));
