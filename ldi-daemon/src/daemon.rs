@@ -168,13 +168,13 @@ impl Daemon {
 
     fn remember(&mut self, tier: String, state: State) {
         if let Err(error) = self.world.journal.remember(&tier, &state) {
-            tracing::warn!(tier, %error, "the plan could not be written down");
+            tracing::warn!(tier, "the plan could not be written down: {error}");
         }
         self.states.insert(tier, state);
     }
 
     fn start(&mut self, name: &str, date: DateTime<Utc>) {
-        tracing::info!(tier = name, due = %date.to_rfc3339(), "starts");
+        tracing::info!(tier = name, due = %date.to_rfc3339(), "tier {name} starts");
         self.running.insert(name.to_owned());
         self.world.journal.renew();
         let (world, stop) = (Arc::clone(&self.world), self.stop.subscribe());
@@ -193,14 +193,14 @@ impl Daemon {
                 match result {
                     Ok(report) => {
                         let seconds = report.seconds;
-                        tracing::info!(tier, seconds, "ended: {}", report.summary());
+                        tracing::info!(tier, seconds, "tier {tier} ended: {}", report.summary());
                     }
-                    Err(failure) => tracing::warn!(tier, "did not run: {failure}"),
+                    Err(failure) => tracing::warn!(tier, "tier {tier} did not run: {failure}"),
                 }
             }
             // A defect: the tier's name went down with its task.
             Err(error) => {
-                tracing::error!(%error, "a tier broke off");
+                tracing::error!("a tier broke off: {error}");
                 self.running.clear();
             }
         }
@@ -271,7 +271,7 @@ impl Daemon {
         let all = async {
             while let Some(ended) = self.tasks.join_next().await {
                 if let Ok((tier, _)) = ended {
-                    tracing::info!(tier, "interrupted");
+                    tracing::info!(tier, "tier {tier} was interrupted");
                 }
             }
         };

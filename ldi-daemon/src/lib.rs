@@ -17,6 +17,7 @@ pub mod inspect;
 pub mod jobs;
 pub mod journal;
 pub mod launch;
+pub mod logging;
 pub mod logs;
 pub mod machine;
 pub mod notify;

@@ -8,5 +8,6 @@ mod exec;
 mod faults;
 mod follow;
 mod hostile;
+mod logging;
 mod refused;
 mod work;
