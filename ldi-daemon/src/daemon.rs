@@ -24,6 +24,7 @@ use crate::{
     error::code,
     jobs,
     machine::{self, Machine},
+    metrics::Textfile,
     notify::Notifier,
     plan::{self, Moment, State},
     release, supervise,
@@ -67,6 +68,7 @@ struct Daemon {
     states: BTreeMap<String, State>,
     release: Option<u64>,
     notifier: Notifier,
+    textfile: Textfile,
     awake_since: Instant,
     tasks: JoinSet<(String, Result<TierReport>)>,
     running: BTreeSet<String>,
@@ -91,6 +93,7 @@ pub async fn run(config: Config, machine: Machine) -> Result<()> {
         states,
         release: None,
         notifier: Notifier::from_environment(),
+        textfile: Textfile::default(),
         awake_since: Instant::now(),
         tasks: JoinSet::new(),
         running: BTreeSet::new(),
@@ -108,6 +111,11 @@ impl Daemon {
     async fn work(&mut self, signals: &mut Signals) {
         loop {
             let wake = self.start_due();
+            let tiers = || Tiers {
+                tiers: self.tiers.iter().map(|tier| (tier.name.clone(), tier.clone())).collect(),
+                jobs: Vec::new(),
+            };
+            self.textfile.refresh(&self.world, tiers);
             let nap = self.nap(wake);
             let before = (Utc::now(), Instant::now());
             tokio::select! {
@@ -192,6 +200,7 @@ impl Daemon {
                 self.running.remove(&tier);
                 match result {
                     Ok(report) => {
+                        self.textfile.count(&report);
                         let seconds = report.seconds;
                         tracing::info!(tier, seconds, "tier {tier} ended: {}", report.summary());
                     }

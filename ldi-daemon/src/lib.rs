@@ -20,6 +20,7 @@ pub mod launch;
 pub mod logging;
 pub mod logs;
 pub mod machine;
+pub mod metrics;
 pub mod notify;
 pub mod parse;
 pub mod plan;

@@ -48,6 +48,29 @@ fn every_line_of_a_run_names_it_in_the_file() -> Result<()> {
     daemon.stop()
 }
 
+#[test]
+fn figures_for_prometheus() -> Result<()> {
+    let Some(client) = often()? else { return Ok(()) };
+    let file = client.sandbox.path("ldi.prom");
+    client.configure(&format!("[metrics]\ntextfile = \"{}\"\n", file.display()))?;
+    let daemon = Daemon::start(&client)?;
+    let mut text = String::new();
+    let wanted = [
+        "ldi_job_last_outcome{job=\"often/job\",outcome=\"failed\"} 1\n",
+        "ldi_runs_total{outcome=\"failed\"} ",
+        "ldi_tier_next_timestamp_seconds{tier=\"often\"} 1",
+        "ldi_last_sync_success 1\n",
+        "ldi_release 1\n",
+    ];
+    soon("the figures", || {
+        text = fs::read_to_string(&file).unwrap_or_default();
+        wanted.iter().all(|line| text.contains(line))
+    })
+    .with_context(|| text.clone())?;
+    ensure!(fs::metadata(&file)?.permissions().mode() & 0o777 == 0o644);
+    daemon.stop()
+}
+
 /// A field as the journal's native protocol carries it.
 fn field(name: &str, value: &str) -> Vec<u8> {
     let length = (value.len() as u64).to_le_bytes();
