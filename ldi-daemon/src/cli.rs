@@ -20,7 +20,7 @@ use crate::{
         runs::{self, Shape},
     },
     journal::Filter,
-    launcher,
+    launcher, logging,
     logs::Stream,
     machine::Machine,
     parse::Span,
@@ -424,7 +424,8 @@ fn run(cli: Cli) -> Result<u8> {
             act::run_tier(Config::load(&file)?, &order, out.json)
         }
         Command::Daemon => {
-            log_to_stderr("info");
+            // Its own reading of ldi.toml, which may have keys that only a newer ldi knows.
+            logging::of_daemon(&Config::guess(&file).root);
             nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
             let running = update::start(&file)?;
             let config = Config::load(&file)?;
@@ -493,7 +494,7 @@ fn run(cli: Cli) -> Result<u8> {
             update::revert(&Config::load(&file)?)
         }
         Command::UpdateWatch { root, detach } => {
-            log_to_stderr("info");
+            logging::to_stderr("info");
             update::watch(&root, detach)
         }
         Command::Resume => inspect::resume(&Config::load(&file)?),
@@ -519,21 +520,6 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string(value)
         .map_err(|e| Failure::new(code::FAILED, format!("cannot write JSON: {e}")))?;
     print(&format!("{text}\n"))
-}
-
-/// Sends log lines to standard error; `LDI_LOG` chooses which.
-pub fn log_to_stderr(default: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LDI_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr())
-        && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    // A second call, as in a test, keeps the first subscriber.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .with_target(false)
-        .try_init();
 }
 
 /// One thread: it is enough, and small.

@@ -39,6 +39,8 @@ pub struct Config {
     pub server: Server,
     /// What waits for the fleet server.
     pub spool: Spool,
+    /// Figures for a monitoring system.
+    pub metrics: Metrics,
     /// The file that this was read from; not a key.
     #[serde(skip)]
     pub file: PathBuf,
@@ -135,6 +137,14 @@ pub struct Spool {
     pub age: Span,
 }
 
+/// `[metrics]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// A file in the folder that node_exporter's textfile collector reads.
+    pub textfile: Option<PathBuf>,
+}
+
 impl Default for Spool {
     fn default() -> Self {
         Self { bytes: Size(8 << 20), age: Span::seconds(30 * 86400) }
@@ -154,6 +164,7 @@ impl Default for Config {
             update: Update::default(),
             server: Server::default(),
             spool: Spool::default(),
+            metrics: Metrics::default(),
             file: DEFAULT_FILE.into(),
         }
     }
@@ -251,6 +262,7 @@ impl Config {
             .or_else(|| absolute("secrets", &self.run.secrets))
             .or_else(|| self.run.ration().check().err())
             .or_else(|| self.sync.wrong_value())
+            .or_else(|| absolute("textfile", self.metrics.textfile.as_ref()?))
             .or_else(|| {
                 (self.run.parallel == 0).then(|| ("parallel", "must be at least 1".to_owned()))
             })
@@ -340,7 +352,9 @@ impl Config {
              # url = \"https://fleet.example.com\"\n\n\
              [spool]                      # results that wait for the server\n\
              bytes = \"{spool_bytes}\"\n\
-             age = \"{spool_age}\"\n",
+             age = \"{spool_age}\"\n\n\
+             [metrics]\n\
+             # textfile = \"/var/lib/prometheus/node-exporter/ldi.prom\" # for node_exporter\n",
             root = d.root,
             ring = d.sync.ring,
             trusted_root = d.sync.trusted_root,

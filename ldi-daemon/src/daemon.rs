@@ -24,6 +24,7 @@ use crate::{
     error::code,
     jobs,
     machine::{self, Machine},
+    metrics::Textfile,
     notify::Notifier,
     plan::{self, Moment, State},
     release, supervise,
@@ -83,6 +84,7 @@ struct Daemon {
     states: BTreeMap<String, State>,
     release: Option<u64>,
     notifier: Notifier,
+    textfile: Textfile,
     awake_since: Instant,
     tasks: JoinSet<Task>,
     updater: Updater,
@@ -113,6 +115,7 @@ pub async fn run(config: Config, machine: Machine, running: update::Running) -> 
         states,
         release: None,
         notifier: Notifier::from_environment(),
+        textfile: Textfile::default(),
         awake_since: Instant::now(),
         tasks: JoinSet::new(),
         running: BTreeSet::new(),
@@ -142,6 +145,11 @@ impl Daemon {
             if self.leaving.is_some_and(|end| self.running.is_empty() || end <= Instant::now()) {
                 return End::Stopped;
             }
+            let tiers = || Tiers {
+                tiers: self.tiers.iter().map(|tier| (tier.name.clone(), tier.clone())).collect(),
+                jobs: Vec::new(),
+            };
+            self.textfile.refresh(&self.world, tiers);
             let nap = self.nap(wake);
             let before = (Utc::now(), Instant::now());
             tokio::select! {
@@ -210,13 +218,13 @@ impl Daemon {
 
     fn remember(&mut self, tier: String, state: State) {
         if let Err(error) = self.world.journal.remember(&tier, &state) {
-            tracing::warn!(tier, %error, "the plan could not be written down");
+            tracing::warn!(tier, "the plan could not be written down: {error}");
         }
         self.states.insert(tier, state);
     }
 
     fn start(&mut self, name: &str, date: DateTime<Utc>) {
-        tracing::info!(tier = name, due = %date.to_rfc3339(), "starts");
+        tracing::info!(tier = name, due = %date.to_rfc3339(), "tier {name} starts");
         self.running.insert(name.to_owned());
         self.world.journal.renew();
         let (world, stop) = (Arc::clone(&self.world), self.stop.subscribe());
@@ -241,15 +249,16 @@ impl Daemon {
                 }
                 match result {
                     Ok(report) => {
+                        self.textfile.count(&report);
                         let seconds = report.seconds;
-                        tracing::info!(tier, seconds, "ended: {}", report.summary());
+                        tracing::info!(tier, seconds, "tier {tier} ended: {}", report.summary());
                     }
-                    Err(failure) => tracing::warn!(tier, "did not run: {failure}"),
+                    Err(failure) => tracing::warn!(tier, "tier {tier} did not run: {failure}"),
                 }
             }
             // A defect: the tier's name went down with its task.
             Err(error) => {
-                tracing::error!(%error, "a tier broke off");
+                tracing::error!("a tier broke off: {error}");
                 self.running.clear();
             }
         }
@@ -331,7 +340,7 @@ impl Daemon {
         let all = async {
             while let Some(ended) = self.tasks.join_next().await {
                 if let Ok((tier, ..)) = ended {
-                    tracing::info!(tier, "interrupted");
+                    tracing::info!(tier, "tier {tier} was interrupted");
                 }
             }
         };

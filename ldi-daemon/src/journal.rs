@@ -325,6 +325,13 @@ impl Journal {
 
     /// Jobs whose newest finished run did not end well, with that run.
     pub fn failing(&self) -> Result<Vec<Run>> {
+        let mut runs = self.newest()?;
+        runs.retain(|run| run.outcome != "ok");
+        Ok(runs)
+    }
+
+    /// The newest finished run of each job that ran; of at most 10,000 jobs.
+    pub fn newest(&self) -> Result<Vec<Run>> {
         let query = || -> rusqlite::Result<Vec<Run>> {
             let db = self.db();
             let mut statement = db.prepare(
@@ -335,7 +342,7 @@ impl Journal {
                      SELECT job, max(started) AS newest FROM runs
                      WHERE outcome NOT IN ('running', 'skipped') GROUP BY job
                  ) n ON n.job = r.job AND n.newest = r.started
-                 WHERE r.outcome NOT IN ('ok', 'running', 'skipped') ORDER BY r.job LIMIT 1000",
+                 WHERE r.outcome NOT IN ('running', 'skipped') ORDER BY r.job LIMIT 10000",
             )?;
             statement.query_map([], read_run)?.collect()
         };

@@ -172,7 +172,7 @@ pub fn namespace_repaired(release: &Release, files: &Manifest) -> Result<Namespa
 /// Notes a file that is not what was signed, so that the next sync repairs it. Only root can.
 pub fn mark_damaged(root: &Path, release: u64, path: &str) {
     if let Err(error) = Store::existing(root).mark_damaged(release, path) {
-        tracing::debug!(%error, path, "could not note a damaged file");
+        tracing::debug!(path, "could not note a damaged file: {error}");
     }
 }
 

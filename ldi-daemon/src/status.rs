@@ -21,7 +21,8 @@ use crate::{
     inspect::{self, Next},
     journal::{Filter, Journal, Run},
     machine::Machine,
-    release, tier,
+    release,
+    tier::{self, World},
     tiers::Tiers,
     update,
 };
@@ -133,6 +134,42 @@ pub fn status(file: &Path, json: bool) -> Result<u8> {
 }
 
 impl Status {
+    /// The status as a daemon sees it, which knows its tiers and has its journal open.
+    pub fn of_daemon(world: &World, tiers: &Tiers) -> Self {
+        let mut status = Self::of_release(&world.config, &world.machine);
+        let World { config, machine, journal } = world;
+        status.facts.journal = from_journal(&mut status, journal, tiers, config, machine).err();
+        // Reading every job is for those who have a reason to.
+        if journal.any_breaker().unwrap_or(false)
+            && let Ok((_, catalogue)) = inspect::catalogue(config, None)
+        {
+            status.open_breakers = tier::open_breakers(config, journal, &catalogue.jobs);
+        }
+        status.judge();
+        status
+    }
+
+    fn of_release(config: &Config, machine: &Machine) -> Self {
+        let root = &config.root;
+        let active = release::active(root);
+        let mut status = Self {
+            version: env!("CARGO_PKG_VERSION"),
+            update: update::Shown::gather(config, machine),
+            release: active.as_ref().ok().map(|r| r.number),
+            pinned: codesync::store::Store::existing(root).pinned().ok().flatten(),
+            damaged: active.as_ref().is_ok_and(|r| r.is_damaged()),
+            ring: config.sync.ring.clone(),
+            source: config.sync.source.first().cloned(),
+            daemon: tier::is_held(root, "daemon"),
+            ..Self::default()
+        };
+        status.facts.root.clone_from(root);
+        status.facts.no_source = config.sync.source.is_empty();
+        status.facts.disk = disk::of(root);
+        status.facts.set_aside = set_aside(root);
+        status
+    }
+
     fn judge(&mut self) {
         self.findings = findings::findings(self);
         let wrong = self.findings.iter().filter(|finding| finding.wrong);
@@ -142,30 +179,15 @@ impl Status {
 }
 
 fn gather(config: &Config, machine: &Machine) -> Status {
-    let root = &config.root;
-    let active = release::active(root);
-    let mut status = Status {
-        version: env!("CARGO_PKG_VERSION"),
-        update: update::Shown::gather(config, machine),
-        release: active.as_ref().ok().map(|r| r.number),
-        pinned: codesync::store::Store::existing(root).pinned().ok().flatten(),
-        damaged: active.as_ref().is_ok_and(|r| r.is_damaged()),
-        ring: config.sync.ring.clone(),
-        source: config.sync.source.first().cloned(),
-        daemon: tier::is_held(root, "daemon"),
-        ..Status::default()
-    };
-    status.facts.root.clone_from(root);
-    status.facts.no_source = config.sync.source.is_empty();
-    status.facts.disk = disk::of(root);
+    let mut status = Status::of_release(config, machine);
     let (tiers, jobs) = match inspect::catalogue(config, None) {
         Ok((_, catalogue)) => (catalogue.tiers, catalogue.jobs),
         Err(failure) => {
-            status.facts.tiers = active.is_ok().then(|| failure.to_string());
+            status.facts.tiers = status.release.map(|_| failure.to_string());
             (Tiers::built_in(), Vec::new())
         }
     };
-    let looked = Journal::look(root, machine).and_then(|journal| match journal {
+    let looked = Journal::look(&config.root, machine).and_then(|journal| match journal {
         // A machine that never synced has no journal, and that is no fault.
         None => Ok(()),
         Some(journal) => {
@@ -174,7 +196,6 @@ fn gather(config: &Config, machine: &Machine) -> Status {
         }
     });
     status.facts.journal = looked.err();
-    status.facts.set_aside = set_aside(root);
     status
 }
 

@@ -8,6 +8,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use codesync::pull::Report as SyncReport;
 use tokio::sync::watch;
+use tracing::Instrument;
 
 use crate::{
     Failure, Result, cgroup,
@@ -54,7 +55,7 @@ impl World {
         let journal = Journal::open(&config.root, &machine)?.spooling(spools);
         // On a full disk the next start writes it down; this one must not fail for it.
         let lost = journal.recover(Utc::now()).unwrap_or_else(|error| {
-            tracing::warn!(%error, "interrupted runs could not be written down");
+            tracing::warn!("interrupted runs could not be written down: {error}");
             Vec::new()
         });
         let ended = cgroup::end_leftovers(&config.root, !lost.is_empty());
@@ -63,7 +64,7 @@ impl World {
         }
         for lost in lost {
             let ended = supervise::end_leftovers(&lost.run);
-            tracing::warn!(run = lost.run, job = lost.job, ended, "a run was interrupted");
+            tracing::warn!(run = lost.run, job = lost.job, ended, "{} was interrupted", lost.job);
         }
         Ok(Self { config, machine, journal })
     }
@@ -88,6 +89,15 @@ pub async fn run(
     order: &Order,
     stop: watch::Receiver<bool>,
 ) -> Result<TierReport> {
+    let span = tracing::info_span!("tier", tier = order.tier);
+    whole(world, order, stop).instrument(span).await
+}
+
+async fn whole(
+    world: &Arc<World>,
+    order: &Order,
+    stop: watch::Receiver<bool>,
+) -> Result<TierReport> {
     let begun = Instant::now();
     if !tiers::good_name(&order.tier) || order.tier.contains('/') {
         let what = format!("{:?} cannot be the name of a tier", order.tier);
@@ -99,7 +109,7 @@ pub async fn run(
         return dry_run(world, order, begun);
     }
     if let Err(error) = world.journal.tier_starts(&order.tier, order.due, Utc::now()) {
-        tracing::warn!(%error, "the start of the tier could not be written down");
+        tracing::warn!("the start of the tier could not be written down: {error}");
     }
     let result = story(world, order, stop, begun).await;
     let words = match &result {
@@ -107,7 +117,7 @@ pub async fn run(
         Err(failure) => failure.to_string(),
     };
     if let Err(error) = world.journal.tier_ends(&order.tier, &words, Utc::now()) {
-        tracing::warn!(%error, "the end of the tier could not be written down");
+        tracing::warn!("the end of the tier could not be written down: {error}");
     }
     keep_house(world);
     result
@@ -150,7 +160,7 @@ async fn story(
             Some((report.exit_code(), release::sentence(report)))
         });
     if let Some((exit, why)) = &sync_failed {
-        tracing::warn!(tier = order.tier, "{why}");
+        tracing::warn!("{why}");
         if tier.on_sync_failure == OnSyncFailure::Skip {
             let sentence = format!("tier {} was skipped, as the sync failed: {why}", order.tier);
             return Err(Failure::new(*exit, sentence));
@@ -191,13 +201,13 @@ async fn story(
 /// Syncs beside the running jobs of other tiers.
 pub async fn sync(world: &Arc<World>) -> Result<SyncReport> {
     let shared = Arc::clone(world);
-    let result = tokio::task::spawn_blocking(move || release::sync(&shared.config, &|_, _| {}))
-        .await
-        .unwrap_or_else(|error| {
-            Err(Failure::new(code::FAILED, format!("the sync broke off: {error}")))
-        });
+    let span = tracing::Span::current();
+    let work = move || span.in_scope(|| release::sync(&shared.config, &|_, _| {}));
+    let result = tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(Failure::new(code::FAILED, format!("the sync broke off: {error}")))
+    });
     if let Err(error) = release::remember(&world.journal, &result) {
-        tracing::warn!(%error, "the sync could not be written down");
+        tracing::warn!("the sync could not be written down: {error}");
     }
     result
 }
@@ -283,14 +293,14 @@ pub fn not_now(world: &World, job: &Job, here: &Here<'_>) -> Option<String> {
 fn keep_house(world: &World) {
     let history = &world.config.history;
     if let Err(error) = world.journal.prune(history.runs) {
-        tracing::warn!(%error, "old runs could not be removed");
+        tracing::warn!("old runs could not be removed: {error}");
     }
     if let Err(error) = world.journal.trim_spool(world.config.spool, Utc::now()) {
-        tracing::warn!(%error, "old entries of the spool could not be removed");
+        tracing::warn!("old entries of the spool could not be removed: {error}");
     }
     let folder = world.config.root.join("logs");
     if let Err(error) = logs::prune(&folder, history.logs, history.log_bytes) {
-        tracing::warn!(%error, "old logs could not be removed");
+        tracing::warn!("old logs could not be removed: {error}");
     }
 }
 

@@ -10,5 +10,6 @@ mod faults;
 mod follow;
 mod hostile;
 mod limits;
+mod logging;
 mod refused;
 mod work;

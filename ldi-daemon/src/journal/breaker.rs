@@ -60,6 +60,13 @@ impl Breaker {
 }
 
 impl Journal {
+    /// Whether any job did not end well lately.
+    pub fn any_breaker(&self) -> Result<bool> {
+        self.db()
+            .query_row("SELECT EXISTS (SELECT 1 FROM breakers)", [], |row| row.get(0))
+            .map_err(|e| self.failed(&e))
+    }
+
     /// The breaker of `job`, when it did not end well lately.
     pub fn breaker(&self, job: &str) -> Result<Option<Breaker>> {
         let query = || {

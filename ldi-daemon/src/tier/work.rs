@@ -19,6 +19,7 @@ use tokio::{
     sync::{Mutex, Semaphore, watch},
     time::sleep,
 };
+use tracing::Instrument;
 
 use super::{JobReport, World, breaker, not_now};
 use crate::{
@@ -156,9 +157,16 @@ impl Shop<'_> {
         }
     }
 
-    /// One run, from the journal's first word to its last.
+    /// One run, and its name.
     async fn attempt(&self, job: &Job, lanes: &Lanes) -> (String, Ended) {
         let run = run_name();
+        let span = tracing::info_span!("run", job = job.name, run);
+        let ended = self.named(job, &run, lanes).instrument(span).await;
+        (run, ended)
+    }
+
+    /// One run, from the journal's first word to its last.
+    async fn named(&self, job: &Job, run: &str, lanes: &Lanes) -> Ended {
         let journal = &self.world.journal;
         let gated = !job.keys.wait_for.is_empty();
         let mut begun = false;
@@ -166,16 +174,16 @@ impl Shop<'_> {
             if !*begun {
                 *begun = true;
                 if let Err(error) =
-                    journal.begin(&run, self.tier, &job.name, self.release, Utc::now())
+                    journal.begin(run, self.tier, &job.name, self.release, Utc::now())
                 {
-                    tracing::warn!(run, job = job.name, %error, "the run could not be written down");
+                    tracing::warn!("the run could not be written down: {error}");
                 }
             }
         };
         let mut ended = None;
         if gated {
             begin(&mut begun);
-            ended = self.gates(job, &run).await;
+            ended = self.gates(job, run).await;
         }
         if ended.is_none() {
             let lane = if job.keys.parallel { None } else { Some(lanes.single.lock().await) };
@@ -184,28 +192,28 @@ impl Shop<'_> {
             ended = Some(if *self.stop.borrow() {
                 Ended::without_start(Outcome::Interrupted, "ldi was stopped")
             } else {
-                self.run(job, &run).await
+                self.run(job, run).await
             });
             drop((permit, lane));
         }
         let ended = ended.unwrap_or_default();
-        if let Err(error) = journal.end(&run, &ended, Utc::now()) {
-            tracing::warn!(run, job = job.name, %error, "the result could not be written down");
+        if let Err(error) = journal.end(run, &ended, Utc::now()) {
+            tracing::warn!("the result could not be written down: {error}");
         }
         if job.keys.run_once
             && ended.outcome == Outcome::Ok
             && let Err(error) = journal.set_once(&job.memory(), &job.content, Utc::now())
         {
-            tracing::warn!(run, job = job.name, %error, "its success could not be written down");
+            tracing::warn!("its success could not be written down: {error}");
         }
         let reason = ended.reason.as_deref().unwrap_or_default();
         let outcome = ended.outcome.as_str();
         if ended.outcome.is_good() {
-            tracing::info!(tier = self.tier, job = job.name, run, outcome, reason);
+            tracing::info!(outcome, reason, "{}: {outcome}", job.name);
         } else {
-            tracing::warn!(tier = self.tier, job = job.name, run, outcome, reason);
+            tracing::warn!(outcome, "{}: {outcome}: {reason}", job.name);
         }
-        (run, ended)
+        ended
     }
 
     async fn gates(&self, job: &Job, run: &str) -> Option<Ended> {
