@@ -9,4 +9,5 @@ mod exec;
 mod hostile;
 mod limits;
 mod refused;
+mod secrets;
 mod work;
