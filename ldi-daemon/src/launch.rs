@@ -19,6 +19,7 @@ use crate::{
     config::Config,
     jobs::Job,
     launcher::{self, Identity, Steps},
+    secret::{self, Secret},
     supervise::Start,
     tiers::What,
 };
@@ -60,7 +61,7 @@ impl From<loader::Error> for Fault {
 /// `job`, ready to start as the run called `run`.
 pub fn start(scene: &Scene<'_>, job: &Job, run: &str) -> Result<Start, Fault> {
     let args: Vec<OsString> = job.keys.args.iter().map(OsString::from).collect();
-    let launch = match &job.what {
+    let mut launch = match &job.what {
         What::Script(path) => scene.namespace.script(path, &args)?,
         What::Function(name) => scene.namespace.function(name, &args)?,
         What::Command(words) => Launch {
@@ -75,6 +76,15 @@ pub fn start(scene: &Scene<'_>, job: &Job, run: &str) -> Result<Start, Fault> {
     let account = account(job.keys.user.as_deref()).map_err(Fault::Other)?;
     let state = state_folder(&scene.config.root, &job.memory(), &account).map_err(Fault::Other)?;
     let ration = job.keys.ration.or(scene.config.run.ration());
+    let owner = account.identity.as_ref().map(|account| (account.uid, account.gid));
+    let mut secrets = Vec::new();
+    for (at, name) in job.keys.secrets.iter().enumerate() {
+        let secret = secret::find(name, &scene.config.run.secrets).map_err(Fault::Other)?;
+        let number = Secret::number(at);
+        launch.fds.push((secret.pipe(owner).map_err(Fault::Other)?, number));
+        launch.env.push((secret.variable().into(), number.to_string().into()));
+        secrets.push(secret);
+    }
     let (group, notes) = cgroup::group(&scene.config.root, run, ration);
     let doors = group.as_ref().map_or_else(Vec::new, Group::doors);
     let identity = account.identity.clone().filter(|_| cfg!(target_os = "linux"));
@@ -97,7 +107,7 @@ pub fn start(scene: &Scene<'_>, job: &Job, run: &str) -> Result<Start, Fault> {
     if let (Some(identity), false) = (&account.identity, launched) {
         command.uid(identity.uid).gid(identity.gid);
     }
-    Ok(Start { command, launcher, group, notes })
+    Ok(Start { command, launcher, group, secrets, notes })
 }
 
 /// The command that looks whether a gate is open.

@@ -29,6 +29,7 @@ pub mod parse;
 pub mod plan;
 pub mod release;
 pub mod schedule;
+pub mod secret;
 pub mod select;
 pub mod service;
 pub mod status;

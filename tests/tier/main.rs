@@ -12,4 +12,5 @@ mod hostile;
 mod limits;
 mod logging;
 mod refused;
+mod secrets;
 mod work;

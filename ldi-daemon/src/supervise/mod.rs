@@ -9,6 +9,7 @@
 #[cfg_attr(not(target_os = "linux"), path = "other.rs")]
 mod family;
 mod kin;
+mod output;
 mod start;
 
 use std::{
@@ -20,7 +21,6 @@ use std::{
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt},
     sync::watch,
     time::{MissedTickBehavior, interval, sleep},
 };
@@ -32,6 +32,7 @@ use crate::{
 
 pub use family::{adopt_orphans, end_leftovers};
 use kin::Kin;
+use output::Pipe;
 pub use start::Start;
 
 /// How a run ended.
@@ -138,7 +139,7 @@ pub async fn supervise(
     mut stop: watch::Receiver<bool>,
 ) -> Ended {
     let begun = Instant::now();
-    let Start { mut command, launcher, group, notes } = start.into();
+    let Start { mut command, launcher, group, secrets, notes } = start.into();
     let program = command.get_program().to_string_lossy().into_owned();
     if launcher.is_none() {
         command.stdin(Stdio::null());
@@ -162,8 +163,9 @@ pub async fn supervise(
         // A job that already ended has no niceness to set.
         let _ = rustix::process::setpriority_pgrp(group, i32::from(limits.nice));
     }
-    let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
-    let (mut out_buffer, mut err_buffer) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut out = Pipe::new(child.stdout.take(), Stream::Out, &secrets);
+    let mut err = Pipe::new(child.stderr.take(), Stream::Err, &secrets);
+    drop(secrets);
     let timeout = sleep(limits.timeout);
     tokio::pin!(timeout);
     let mut tick = interval(TICK);
@@ -174,12 +176,8 @@ pub async fn supervise(
         let ending = matches!(stage, Stage::Ending { .. });
         tokio::select! {
             status = child.wait() => break status,
-            n = read(&mut out, &mut out_buffer), if out.is_some() => {
-                take(&n, &mut out, &out_buffer, Stream::Out, log);
-            }
-            n = read(&mut err, &mut err_buffer), if err.is_some() => {
-                take(&n, &mut err, &err_buffer, Stream::Err, log);
-            }
+            n = out.read(), if out.is_open() => out.take(&n, log),
+            n = err.read(), if err.is_open() => err.take(&n, log),
             () = &mut timeout, if !ending => {
                 let limit = crate::parse::Span(limits.timeout);
                 stage = end(&kin, Outcome::TimedOut, format!("it ran longer than {limit}"));
@@ -214,16 +212,12 @@ pub async fn supervise(
     let swept = Instant::now();
     let grace = limits.kill_after.min(LEFTOVER_GRACE);
     let mut gone: Option<Instant> = (found == 0).then(Instant::now);
-    while (out.is_some() || err.is_some() || gone.is_none())
+    while (out.is_open() || err.is_open() || gone.is_none())
         && gone.is_none_or(|at| at.elapsed() < DRAIN)
     {
         tokio::select! {
-            n = read(&mut out, &mut out_buffer), if out.is_some() => {
-                take(&n, &mut out, &out_buffer, Stream::Out, log);
-            }
-            n = read(&mut err, &mut err_buffer), if err.is_some() => {
-                take(&n, &mut err, &err_buffer, Stream::Err, log);
-            }
+            n = out.read(), if out.is_open() => out.take(&n, log),
+            n = err.read(), if err.is_open() => err.take(&n, log),
             _ = tick.tick() => {}
         }
         if gone.is_none() {
@@ -240,6 +234,8 @@ pub async fn supervise(
             }
         }
     }
+    out.finish(log);
+    err.finish(log);
     let mut ended = ended(status, stage);
     if let Some(sentence) = launcher.and_then(Report::read) {
         ended = Ended::without_start(Outcome::Failed, sentence);
@@ -268,29 +264,6 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         // Nobody is left who could stop it.
         std::future::pending::<()>().await;
-    }
-}
-
-async fn read(
-    pipe: &mut Option<impl AsyncRead + Unpin>,
-    buffer: &mut [u8],
-) -> std::io::Result<usize> {
-    match pipe {
-        Some(pipe) => pipe.read(buffer).await,
-        None => std::future::pending().await,
-    }
-}
-
-fn take<P>(
-    n: &std::io::Result<usize>,
-    pipe: &mut Option<P>,
-    buffer: &[u8],
-    stream: Stream,
-    log: &mut Log,
-) {
-    match n {
-        Ok(n) if *n > 0 => log.append(stream, &buffer[..*n]),
-        _ => *pipe = None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{cgroup::Group, launcher::Report};
+use crate::{cgroup::Group, launcher::Report, secret::Secret};
 
 /// A process that is ready to start. Standard output, error and the process group are the
 /// supervisor's to set.
@@ -14,12 +14,14 @@ pub struct Start {
     pub launcher: Option<Report>,
     /// The run's control group, which the launcher enters.
     pub group: Option<Group>,
+    /// What must not be seen in its output.
+    pub secrets: Vec<Secret>,
     /// What else is worth knowing about this run.
     pub notes: Vec<String>,
 }
 
 impl From<Command> for Start {
     fn from(command: Command) -> Self {
-        Self { command, launcher: None, group: None, notes: Vec::new() }
+        Self { command, launcher: None, group: None, secrets: Vec::new(), notes: Vec::new() }
     }
 }
