@@ -37,6 +37,17 @@ pub struct State {
     pub failed: Vec<Failed>,
     /// Why what the library offers was not taken up.
     pub note: Option<String>,
+    /// The last agent that was refused because it is older than what runs.
+    pub older: Option<Older>,
+}
+
+/// An agent that would be a step back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Older {
+    /// Which.
+    pub sha256: String,
+    /// Older than this one, which ran then.
+    pub than: Version,
 }
 
 /// An `ldi` that came through the library.
@@ -222,7 +233,7 @@ impl State {
     fn end_trial(&mut self, reason: String, verdict: Verdict, time: DateTime<Utc>) {
         if let Some(trial) = self.trial.take() {
             let Agent { sha256, version, .. } = trial.agent;
-            self.fail(sha256, Some(version), reason, verdict, time);
+            self.fail(sha256, Some(version), &reason, verdict, time);
         }
     }
 
@@ -231,17 +242,22 @@ impl State {
         &mut self,
         sha256: String,
         version: Option<Version>,
-        reason: String,
+        reason: &str,
         verdict: Verdict,
         time: DateTime<Utc>,
     ) {
-        let reason = short(&reason);
+        let reason = short(reason);
         let tries = self.failure(&sha256).map_or(0, |failed| failed.tries) + 1;
         let verdict = if tries >= TRIES { Verdict::Bad } else { verdict };
         self.failed.retain(|failed| failed.sha256 != sha256);
         self.failed.push(Failed { sha256, version, reason, time, tries, verdict });
         let surplus = self.failed.len().saturating_sub(FAILED_KEPT);
         self.failed.drain(..surplus);
+    }
+
+    /// The agents whose copies are needed.
+    pub fn agents(&self) -> impl Iterator<Item = &Agent> {
+        self.confirmed.iter().chain(self.trial.as_ref().map(|trial| &trial.agent))
     }
 
     /// What is known against an agent.
@@ -357,7 +373,7 @@ impl State {
         let had = self.trial.is_some() || self.confirmed.is_some();
         self.end_trial(reason(), Verdict::Bad, now.time);
         if let Some(Agent { sha256, version, .. }) = self.confirmed.take() {
-            self.fail(sha256, Some(version), reason(), Verdict::Bad, now.time);
+            self.fail(sha256, Some(version), &reason(), Verdict::Bad, now.time);
         }
         had
     }
