@@ -30,7 +30,7 @@ use crate::{
     release, supervise,
     tier::{self, Order, TierReport, World},
     tiers::{Tier, Tiers},
-    update::{self, Updater},
+    update::{self, Taken, Updater},
 };
 
 /// The note under which a pause is remembered: until when, in seconds, or `0` for ever.
@@ -43,8 +43,8 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(3600);
 /// More than this between two clocks is a sleep of the machine or a set clock.
 const JUMP: i64 = 20;
 
-/// A tier's name, how it ended, and whether a new agent was taken up after it.
-type Task = (String, Result<TierReport>, bool);
+/// A tier's name, how it ended, and what a look for a new agent after it brought.
+type Task = (String, Result<TierReport>, Taken);
 type Ended = Result<Task, JoinError>;
 
 /// Why the daemon ended.
@@ -228,13 +228,16 @@ impl Daemon {
         self.running.insert(name.to_owned());
         self.world.journal.renew();
         let (world, stop) = (Arc::clone(&self.world), self.stop.subscribe());
-        let this = self.updater.running().clone();
+        let this = self.updater.looks().then(|| self.updater.running().clone());
         let order =
             Order { tier: name.to_owned(), no_sync: false, dry_run: false, due: Some(date) };
         self.tasks.spawn(async move {
             let result = tier::run(&world, &order, stop).await;
-            let synced = result.as_ref().is_ok_and(TierReport::is_synced);
-            let taken = synced && take(&world, this).await;
+            let this = this.filter(|_| result.as_ref().is_ok_and(TierReport::is_synced));
+            let taken = match this {
+                Some(this) => take(&world, this).await,
+                None => Taken::No,
+            };
             (order.tier, result, taken)
         });
     }
@@ -244,9 +247,7 @@ impl Daemon {
             Ok((tier, result, taken)) => {
                 self.running.remove(&tier);
                 self.updater.tier_ended(&tier, &result);
-                if taken {
-                    self.updater.taken(&self.world.config);
-                }
+                self.updater.looked(&self.world.config, taken);
                 match result {
                     Ok(report) => {
                         self.textfile.count(&report);
@@ -353,20 +354,13 @@ impl Daemon {
 }
 
 /// Takes up a new agent, if the release that was just confirmed has one.
-async fn take(world: &Arc<World>, this: update::Running) -> bool {
+async fn take(world: &Arc<World>, this: update::Running) -> Taken {
     let world = Arc::clone(world);
     let look = move || update::take(&world.config, &world.machine, &this);
-    match tokio::task::spawn_blocking(look).await {
-        Ok(Ok(taken)) => taken,
-        Ok(Err(failure)) => {
-            tracing::warn!("a new agent could not be taken up: {failure}");
-            false
-        }
-        Err(error) => {
-            tracing::error!(%error, "the search for a new agent broke off");
-            false
-        }
-    }
+    tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "the search for a new agent broke off");
+        Taken::Failed
+    })
 }
 
 fn reloaded(file: &Path, old: &World) -> Result<World> {

@@ -23,7 +23,7 @@ use std::{
 
 pub use show::{Shown, retry, revert, show};
 pub use start::{Running, again, start};
-pub use take::take;
+pub use take::{Taken, take};
 pub use watch::watch;
 
 use crate::{Result, config::Config, machine::Machine, tier::TierReport};
@@ -34,6 +34,9 @@ pub const TIER: &str = "update";
 
 /// Between two attempts of a proof: many within a deadline, and none too close.
 const PROOF_PAUSE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(20)];
+
+/// A machine that could not copy or execute an agent does not try that at every sync.
+const FAILURE_PAUSE: Duration = Duration::from_secs(3600);
 
 /// The daemon's view of its own version.
 #[derive(Debug)]
@@ -47,6 +50,8 @@ pub struct Updater {
     pause: Duration,
     /// Since when a trial waits for the tiers to end, and how long they may be held back for it.
     waiting: Option<(Instant, Duration)>,
+    /// When to look for a new agent again, after a failure of this machine's.
+    quiet: Option<Instant>,
 }
 
 impl Updater {
@@ -59,6 +64,7 @@ impl Updater {
             proof: None,
             pause: (config.update.deadline.0 / 16).clamp(PROOF_PAUSE[0], PROOF_PAUSE[1]),
             waiting: None,
+            quiet: None,
         };
         if !file::folder(&updater.root).exists() {
             return updater;
@@ -73,9 +79,7 @@ impl Updater {
             updater.proof = Some(Instant::now());
         }
         // What is left of agents that are out of the choice.
-        let kept = state.confirmed.iter().chain(state.trial.as_ref().map(|trial| &trial.agent));
-        let kept: Vec<&str> = kept.map(|agent| agent.sha256.as_str()).collect();
-        if let Err(failure) = slot::prune(&updater.root, &kept) {
+        if let Err(failure) = slot::prune(&updater.root, &state) {
             tracing::warn!("{failure}");
         }
         updater
@@ -140,9 +144,20 @@ impl Updater {
         }
     }
 
-    /// A trial was written down; it begins as soon as no tier runs.
-    pub fn taken(&mut self, config: &Config) {
-        self.waiting.get_or_insert((Instant::now(), config.update.hold.0));
+    /// Whether to look for a new agent after a tier.
+    pub fn looks(&self) -> bool {
+        self.waiting.is_none() && self.quiet.is_none_or(|until| until <= Instant::now())
+    }
+
+    /// What became of such a look. A trial begins as soon as no tier runs.
+    pub fn looked(&mut self, config: &Config, taken: Taken) {
+        match taken {
+            Taken::No => {}
+            Taken::Yes => {
+                self.waiting.get_or_insert((Instant::now(), config.update.hold.0));
+            }
+            Taken::Failed => self.quiet = Some(Instant::now() + FAILURE_PAUSE),
+        }
     }
 
     /// Whether tiers that are due have to wait for what runs to end.

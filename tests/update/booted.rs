@@ -151,11 +151,13 @@ fn agents_come_and_go_under_systemd() -> Result<()> {
     site.container.sh("systemctl reload ldi")?;
     site.offer(&agent("9.2.2", &[CANNOT_SYNC])?)?;
     site.says(&["\"trial\":{\"version\":\"9.2.2\""])?;
-    let groups = "for pid in $(pgrep -f update-watch); do cat /proc/$pid/cgroup; done";
+    let groups = "for pid in $(pgrep -f '[u]pdate-watch'); do cat /proc/$pid/cgroup; done";
     site.container.until(&format!("{groups} | grep -q '/system.slice/run-'"), 60)?;
+    // Killing the watcher does not help.
+    site.container.sh("pkill -9 -f '[u]pdate-watch'")?;
     site.says(&["within 10 s", "\"is\":\"bad\"", "\"running\":\"9.2.0\"", "\"trial\":null"])?;
     site.works()?;
-    site.container.until("! pgrep -f update-watch", 60)?;
+    site.container.until("! pgrep -f '[u]pdate-watch'", 60)?;
     ensure!(site.container.sh("systemctl --failed --quiet --no-legend")?.is_empty());
 
     // The power goes in the middle of a trial: the old one serves, and the new one gets another

@@ -12,6 +12,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use crate::{Failure, Result, error::code};
 
+// Later versions only add to it, with defaults: when a newer ldi that came through the library is
+// taken back, an older one goes on with what it wrote (docs/update.md).
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS runs (
     run TEXT PRIMARY KEY, tier TEXT NOT NULL, job TEXT NOT NULL, release INTEGER NOT NULL,

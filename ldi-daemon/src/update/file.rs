@@ -52,8 +52,7 @@ pub fn read(root: &Path) -> State {
 /// on disk.
 pub fn change<T>(root: &Path, change: impl FnOnce(&mut State) -> T) -> Result<T> {
     let folder = folder(root);
-    disk::make_folder(&folder, 0o755)?;
-    is_ours(&folder)?;
+    make_folder(root)?;
     let _lock = disk::lock(&folder.join("lock"), LOCK_WAIT, "another change of the agent")?;
     let mut state = read(root);
     let before = state.clone();
@@ -64,6 +63,12 @@ pub fn change<T>(root: &Path, change: impl FnOnce(&mut State) -> T) -> Result<T>
         disk::replace(&path(root), &text, 0o644)?;
     }
     Ok(result)
+}
+
+/// Makes [`folder`] where it is missing.
+pub fn make_folder(root: &Path) -> Result<()> {
+    disk::make_folder(&folder(root), 0o755)?;
+    is_ours(&folder(root))
 }
 
 /// Refuses a folder that another account could change: what is in it becomes this process.

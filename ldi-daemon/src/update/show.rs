@@ -161,7 +161,7 @@ pub fn revert(config: &Config) -> Result<u8> {
         let stop = config.daemon.stop_deadline.0;
         service::restart(&config.root, service::unit_of_process(pid).as_deref(), stop)?;
     }
-    slot::prune(&config.root, &[])?;
+    slot::prune(&config.root, &file::read(&config.root))?;
     print("the packaged ldi serves from now on; these agents are not tried again\n")?;
     Ok(0)
 }

@@ -12,7 +12,10 @@ use codesync::disk;
 use nix::fcntl::OFlag;
 use sha2::{Digest, Sha256};
 
-use super::{file, state::Agent};
+use super::{
+    file,
+    state::{Agent, State},
+};
 use crate::{Failure, Result, error::code};
 
 /// A longer file is no agent.
@@ -80,8 +83,7 @@ fn open_plain(path: &Path) -> Result<File> {
 
 /// Makes the copy of the agent with this hash and size from `from`; `None` if that is not it.
 pub fn stage(root: &Path, from: &Path, sha256: &str, size: u64) -> Result<Option<()>> {
-    disk::make_folder(&file::folder(root), 0o755)?;
-    file::is_ours(&file::folder(root))?;
+    file::make_folder(root)?;
     let folder = slot(root, sha256);
     // A copy that a crash left, or a damaged one, is of no use.
     remove(&folder)?;
@@ -141,8 +143,9 @@ fn copy(from: &mut File, to: &mut impl Write, size: u64) -> std::io::Result<Opti
     Ok((length == size).then(|| hex::encode(hasher.finalize())))
 }
 
-/// Removes every copy but those in `kept`.
-pub fn prune(root: &Path, kept: &[&str]) -> Result<()> {
+/// Removes every copy but those of the agents in `state`.
+pub fn prune(root: &Path, state: &State) -> Result<()> {
+    let kept: Vec<&str> = state.agents().map(|agent| agent.sha256.as_str()).collect();
     let folder = file::folder(root);
     let entries = fs::read_dir(&folder).map_err(|e| Failure::io("list", &folder, &e))?;
     for entry in entries.flatten() {
@@ -220,10 +223,11 @@ mod tests {
         let one = agent(b"x");
         stage(root.path(), &from, &one.sha256, 1).unwrap();
         fs::create_dir(slot(root.path(), &"0".repeat(64))).unwrap();
-        prune(root.path(), &[&one.sha256]).unwrap();
+        let state = State { confirmed: Some(one.clone()), ..State::default() };
+        prune(root.path(), &state).unwrap();
         assert!(slot(root.path(), &one.sha256).exists());
         assert!(!slot(root.path(), &"0".repeat(64)).exists());
-        prune(root.path(), &[]).unwrap();
+        prune(root.path(), &State::default()).unwrap();
         assert!(!slot(root.path(), &one.sha256).exists());
     }
 }

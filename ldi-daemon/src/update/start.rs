@@ -162,3 +162,24 @@ fn own_name() {
         let _ = std::fs::write("/proc/self/comm", "ldi");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_only_a_newer_agent_knows_hides_no_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ldi.toml");
+        let read = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            root(&file)
+        };
+        assert_eq!(read("root = \"/x\"\n[new]\nkey = 1\n"), Some("/x".into()));
+        assert_eq!(read("[sync]\nring = 7\n"), Some(Config::default().root));
+        for wrong in ["root = \"x\"", "root = 7", "root ="] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+        assert_eq!(root(&folder.path().join("none")), None);
+    }
+}

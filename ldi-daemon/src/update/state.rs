@@ -37,6 +37,17 @@ pub struct State {
     pub failed: Vec<Failed>,
     /// Why what the library offers was not taken up.
     pub note: Option<String>,
+    /// The last agent that was refused because it is older than what runs.
+    pub older: Option<Older>,
+}
+
+/// An agent that would be a step back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Older {
+    /// Which.
+    pub sha256: String,
+    /// Older than this one, which ran then.
+    pub than: Version,
 }
 
 /// An `ldi` that came through the library.
@@ -215,11 +226,11 @@ impl State {
             None
         };
         if let Some((reason, verdict)) = end {
-            self.end_trial(reason, verdict, now.time);
+            self.end_trial(&reason, verdict, now.time);
         }
     }
 
-    fn end_trial(&mut self, reason: String, verdict: Verdict, time: DateTime<Utc>) {
+    fn end_trial(&mut self, reason: &str, verdict: Verdict, time: DateTime<Utc>) {
         if let Some(trial) = self.trial.take() {
             let Agent { sha256, version, .. } = trial.agent;
             self.fail(sha256, Some(version), reason, verdict, time);
@@ -231,17 +242,22 @@ impl State {
         &mut self,
         sha256: String,
         version: Option<Version>,
-        reason: String,
+        reason: &str,
         verdict: Verdict,
         time: DateTime<Utc>,
     ) {
-        let reason = short(&reason);
+        let reason = short(reason);
         let tries = self.failure(&sha256).map_or(0, |failed| failed.tries) + 1;
         let verdict = if tries >= TRIES { Verdict::Bad } else { verdict };
         self.failed.retain(|failed| failed.sha256 != sha256);
         self.failed.push(Failed { sha256, version, reason, time, tries, verdict });
         let surplus = self.failed.len().saturating_sub(FAILED_KEPT);
         self.failed.drain(..surplus);
+    }
+
+    /// The agents whose copies are needed.
+    pub fn agents(&self) -> impl Iterator<Item = &Agent> {
+        self.confirmed.iter().chain(self.trial.as_ref().map(|trial| &trial.agent))
     }
 
     /// What is known against an agent.
@@ -252,7 +268,7 @@ impl State {
     /// The agent `sha256` was chosen and could not be executed.
     pub fn could_not_start(&mut self, sha256: &str, why: &str, now: &Moment) {
         if self.trial.as_ref().is_some_and(|trial| trial.agent.sha256 == sha256) {
-            self.end_trial(format!("it could not be started: {why}"), Verdict::Bad, now.time);
+            self.end_trial(&format!("it could not be started: {why}"), Verdict::Bad, now.time);
         } else if self.confirmed.as_ref().is_some_and(|agent| agent.sha256 == sha256) {
             // A damaged copy: the library brings another.
             self.confirmed = None;
@@ -261,7 +277,7 @@ impl State {
 
     /// The trial cannot be held, for a reason that is not the agent's.
     pub fn put_off(&mut self, why: &str, now: &Moment) {
-        self.end_trial(why.to_owned(), Verdict::Retry, now.time);
+        self.end_trial(why, Verdict::Retry, now.time);
     }
 
     /// The agent `sha256` does its work.
@@ -353,11 +369,11 @@ impl State {
 
     /// Somebody wants the base back, for this agent and this one only.
     pub fn revert(&mut self, now: &Moment) -> bool {
-        let reason = || "it was taken back by hand (`ldi update revert`)".to_owned();
+        let reason = "it was taken back by hand (`ldi update revert`)";
         let had = self.trial.is_some() || self.confirmed.is_some();
-        self.end_trial(reason(), Verdict::Bad, now.time);
+        self.end_trial(reason, Verdict::Bad, now.time);
         if let Some(Agent { sha256, version, .. }) = self.confirmed.take() {
-            self.fail(sha256, Some(version), reason(), Verdict::Bad, now.time);
+            self.fail(sha256, Some(version), reason, Verdict::Bad, now.time);
         }
         had
     }

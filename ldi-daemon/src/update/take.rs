@@ -18,7 +18,7 @@ use codesync::{
 
 use super::{
     Running, file, service, slot,
-    state::{Agent, Trial, Verdict},
+    state::{Agent, Older, Trial, Verdict},
     version::Version,
 };
 use crate::{Failure, Result, config::Config, error::code, machine::Machine, release};
@@ -39,37 +39,73 @@ pub fn folder() -> String {
     format!("agent/{}-{system}", std::env::consts::ARCH)
 }
 
-/// Looks at the active release. True if a trial was written down, which begins with the next start.
-pub fn take(config: &Config, machine: &Machine, running: &Running) -> Result<bool> {
-    if !config.update.enabled {
-        return Ok(false);
-    }
-    let active = release::active(&config.root)?;
-    let hold = active.hold()?;
-    let manifest = active.manifest()?;
-    let found = wanted(config, running, &active, &manifest)?;
-    drop(hold);
-    let now = file::now(machine);
-    match found {
-        Found::Nothing => {
-            if file::folder(&config.root).exists() && file::read(&config.root).note.is_some() {
-                file::change(&config.root, |state| state.note = None)?;
-            }
-            Ok(false)
+/// What became of a look for a new agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// Nothing new.
+    No,
+    /// A trial was written down, which begins with the next start.
+    Yes,
+    /// This machine could not, as `ldi status` says: not to be tried again at once.
+    Failed,
+}
+
+/// Looks at the active release.
+pub fn take(config: &Config, machine: &Machine, running: &Running) -> Taken {
+    let root = &config.root;
+    match look(config, machine, running) {
+        Ok(taken) => taken,
+        Err(failure) => {
+            let note = format!("a new agent could not be taken up: {failure}");
+            tracing::warn!("{note}");
+            // A full disk is said in the log at least.
+            let _ = file::change(root, |state| state.note = Some(note));
+            let _ = slot::prune(root, &file::read(root));
+            Taken::Failed
         }
-        Found::Refused(note) => {
-            file::change(&config.root, |state| state.note = Some(note))?;
-            Ok(false)
+    }
+}
+
+fn look(config: &Config, machine: &Machine, running: &Running) -> Result<Taken> {
+    let root = &config.root;
+    if !config.update.enabled {
+        return Ok(Taken::No);
+    }
+    let active = release::active(root)?;
+    let path = format!("{}/ldi", folder());
+    // A library without agents costs one look.
+    let found = if active.tree.join(&path).exists() {
+        let _hold = active.hold()?;
+        wanted(config, running, &active, &active.manifest()?, &path)?
+    } else {
+        Found::Nothing
+    };
+    let now = file::now(machine);
+    let taken = match found {
+        Found::Nothing => {
+            if file::read(root).note.is_some() {
+                file::change(root, |state| state.note = None)?;
+            }
+            return Ok(Taken::No);
+        }
+        Found::Older(sha256, note) => {
+            let older = Older { sha256, than: Version::own() };
+            file::change(root, |state| {
+                (state.older, state.note) = (Some(older), Some(note));
+            })?;
+            Taken::No
         }
         Found::Bad(sha256, why) => {
             tracing::warn!("the agent of release {} is not taken up: {why}", active.number);
-            file::change(&config.root, |state| {
-                state.fail(sha256, None, why, Verdict::Bad, now.time);
+            file::change(root, |state| {
+                state.note = None;
+                state.fail(sha256, None, &why, Verdict::Bad, now.time);
             })?;
-            Ok(false)
+            Taken::No
         }
         Found::Agent(agent) => {
-            tracing::info!(version = %agent.version, release = active.number, "a new agent is taken up");
+            let (version, number) = (&agent.version, active.number);
+            tracing::info!(%version, release = number, "a new agent is taken up");
             let trial = Trial {
                 agent,
                 deadline: config.update.deadline.0.as_secs(),
@@ -81,20 +117,22 @@ pub fn take(config: &Config, machine: &Machine, running: &Running) -> Result<boo
                 last: None,
                 revoked: None,
             };
-            file::change(&config.root, |state| {
+            file::change(root, |state| {
                 state.note = None;
                 state.trial = Some(trial);
             })?;
-            Ok(true)
+            Taken::Yes
         }
-    }
+    };
+    slot::prune(root, &file::read(root))?;
+    Ok(taken)
 }
 
 enum Found {
     Nothing,
     Agent(Agent),
-    /// Not for now, and why.
-    Refused(String),
+    /// A step back: which, and a sentence.
+    Older(String, String),
     /// These bytes cannot be an agent, and why.
     Bad(String, String),
 }
@@ -104,9 +142,9 @@ fn wanted(
     running: &Running,
     active: &Release,
     manifest: &Manifest,
+    path: &str,
 ) -> Result<Found> {
-    let path = format!("{}/ldi", folder());
-    let Some(file) = manifest.get(&path) else { return Ok(Found::Nothing) };
+    let Some(file) = manifest.get(path) else { return Ok(Found::Nothing) };
     let sha256 = hex::encode(file.sha256);
     let state = file::read(&config.root);
     let known = |agent: Option<&Agent>| agent.is_some_and(|agent| agent.sha256 == sha256);
@@ -116,15 +154,22 @@ fn wanted(
     if state.failure(&sha256).is_some_and(|failed| failed.verdict != Verdict::Retry) {
         return Ok(Found::Nothing);
     }
+    let rollback = is_rollback(active, manifest, &sha256);
+    let older =
+        state.older.as_ref().filter(|older| older.sha256 == sha256 && older.than == Version::own());
+    // Not copied and asked again at every sync.
+    if let (Some(_), false, Some(note)) = (older, rollback, state.note.clone()) {
+        return Ok(Found::Older(sha256, note));
+    }
     if file.size > slot::AGENT_MAX {
         return Ok(Found::Bad(sha256, format!("it is larger than {} bytes", slot::AGENT_MAX)));
     }
     let damaged = || {
-        release::mark_damaged(&config.root, active.number, &path);
+        release::mark_damaged(&config.root, active.number, path);
         let what = format!("{path} of release {} is not what was signed", active.number);
         Failure::new(code::REFUSED, what)
     };
-    slot::stage(&config.root, &active.tree.join(&path), &sha256, file.size)?.ok_or_else(damaged)?;
+    slot::stage(&config.root, &active.tree.join(path), &sha256, file.size)?.ok_or_else(damaged)?;
     let mut agent =
         Agent { sha256: sha256.clone(), size: file.size, version: Version::own(), below: None };
     agent.version = match version(&config.root, &agent)? {
@@ -132,15 +177,16 @@ fn wanted(
         Err(why) => return Ok(Found::Bad(sha256, why)),
     };
     if agent.version < Version::own() {
-        if !is_rollback(active, manifest, &sha256) {
-            return Ok(Found::Refused(format!(
+        if !rollback {
+            let note = format!(
                 "the agent of release {} is {}, older than {}, which runs: it is not taken up \
                  unless {}/rollback names its SHA-256",
                 active.number,
                 agent.version,
                 Version::own(),
                 folder()
-            )));
+            );
+            return Ok(Found::Older(sha256, note));
         }
         agent.below = Some(running.base_version.clone());
     }

@@ -6,7 +6,7 @@ use std::{path::Path, process::Command, process::Stdio, thread::sleep, time::Dur
 use codesync::disk;
 
 use super::{file, service, state::Watch};
-use crate::{Failure, Result, error::code, machine::Machine};
+use crate::{Failure, Result, machine::Machine};
 
 const LONGEST_NAP: Duration = Duration::from_secs(5);
 /// Between two attempts to end a daemon.
@@ -58,7 +58,8 @@ pub fn watch(root: &Path, detach: bool) -> Result<u8> {
             }
         }
     }
-    Ok(if attempts < ATTEMPTS { 0 } else { code::FAILED })
+    // Not a failure after so many attempts either: the service manager would start this again.
+    Ok(0)
 }
 
 fn detached(root: &Path) -> Result<u8> {
