@@ -6,12 +6,13 @@
 mod account;
 mod cases;
 mod crowd;
+mod daemon;
 mod git;
 mod instructions;
 mod numbers;
 mod site;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -77,6 +78,8 @@ enum Case {
     Instructions,
     /// Starting scripts through the loader.
     Loader,
+    /// The daemon: idle, starting, running many jobs, planning.
+    Daemon,
 }
 
 fn main() -> ExitCode {
@@ -150,6 +153,13 @@ fn measure(mut args: Args) -> Result<bool> {
     if let Some(repository) = &args.history {
         println!("\n{} commits of {}", args.steps, repository.display());
         let list = cases::history(repository, args.steps)?;
+        numbers::print(&list);
+        figures.extend(list);
+    }
+    if wants(Case::Daemon) {
+        println!("\nthe daemon");
+        let idle = Duration::from_secs(if args.quick { 20 } else { 300 });
+        let list = daemon::all(args.seed, args.rounds, idle)?;
         numbers::print(&list);
         figures.extend(list);
     }
