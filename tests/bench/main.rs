@@ -8,6 +8,7 @@ mod cases;
 mod crowd;
 mod git;
 mod instructions;
+mod job;
 mod numbers;
 mod site;
 
@@ -23,6 +24,8 @@ use site::Site;
 
 /// First syncs of larger libraries are measured when they are asked for by name.
 const FIRST_MAX: usize = 10_000;
+/// Jobs of a tier.
+const JOBS: usize = 1_000;
 
 /// Measures codesync and ldi against stock rsync over the same sshd.
 #[derive(Debug, Parser)]
@@ -75,6 +78,8 @@ enum Case {
     Crowd,
     /// What serve executes when nothing is new, counted by callgrind.
     Instructions,
+    /// What a job of a tier costs beside its own program.
+    Job,
     /// Starting scripts through the loader.
     Loader,
 }
@@ -150,6 +155,12 @@ fn measure(mut args: Args) -> Result<bool> {
     if let Some(repository) = &args.history {
         println!("\n{} commits of {}", args.steps, repository.display());
         let list = cases::history(repository, args.steps)?;
+        numbers::print(&list);
+        figures.extend(list);
+    }
+    if wants(Case::Job) {
+        println!("\ntiers of {JOBS} jobs, {} rounds", args.rounds);
+        let list = job::jobs(JOBS, args.rounds)?;
         numbers::print(&list);
         figures.extend(list);
     }
