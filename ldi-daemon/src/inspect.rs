@@ -272,7 +272,7 @@ pub fn explain(config: Config, word: &str, json: bool) -> Result<u8> {
     codesync::store::Store::open(&config.root)?;
     let journal = Journal::open(&config.root, &machine)?;
     let world = World { config, machine, journal };
-    let here = Here { machine: &world.machine, tags: &tags };
+    let here = Here::now(&world.machine, &tags);
     let skipped = tier::not_now(&world, job, &here);
     let found = next(&catalogue.tiers, &world.journal.tiers()?, &world.config, &world.machine);
     let start = found.iter().find(|n| n.tier == job.tier).and_then(|n| n.start);

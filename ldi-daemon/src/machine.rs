@@ -20,10 +20,8 @@ pub struct Machine {
 impl Machine {
     /// This one.
     pub fn this() -> Self {
-        let name = nix::unistd::gethostname()
-            .map_or_else(|_| "unknown".to_owned(), |n| n.to_string_lossy().into_owned());
         Self {
-            id: identity().unwrap_or_else(|| format!("host:{name}")),
+            id: identity().unwrap_or_else(|| format!("host:{}", host_name())),
             boot: boot_id(),
             os: std::env::consts::OS.to_owned(),
             arch: std::env::consts::ARCH.to_owned(),
@@ -42,6 +40,51 @@ impl Machine {
         // The bias of a modulus is below 2^-40 for every bound used here.
         u64::from_be_bytes(first).checked_rem(below).unwrap_or(0)
     }
+}
+
+/// This machine's host name.
+pub fn host_name() -> String {
+    nix::unistd::gethostname()
+        .map_or_else(|_| "unknown".to_owned(), |n| n.to_string_lossy().into_owned())
+}
+
+/// Whether this machine draws its power from the mains; `None` where nothing tells, as on most
+/// servers.
+#[cfg(not(target_os = "macos"))]
+pub fn on_mains() -> Option<bool> {
+    let supplies = std::fs::read_dir("/sys/class/power_supply").ok()?;
+    let said = supplies.flatten().take(100).filter_map(|entry| {
+        let word = |name: &str| line(&entry.path().join(name).to_string_lossy());
+        Some((word("type")?, word("online"), word("status")))
+    });
+    mains_of(said)
+}
+
+/// From type, `online` and `status` of each supply (sysfs-class-power).
+#[cfg(not(target_os = "macos"))]
+fn mains_of(
+    supplies: impl Iterator<Item = (String, Option<String>, Option<String>)>,
+) -> Option<bool> {
+    let mut found = None;
+    for (kind, online, status) in supplies {
+        if kind == "Battery" {
+            if status.as_deref() == Some("Discharging") {
+                found = found.or(Some(false));
+            }
+        } else if online.as_deref() == Some("1") {
+            return Some(true);
+        } else if kind == "Mains" {
+            found = Some(false);
+        }
+    }
+    found
+}
+
+/// Whether this machine draws its power from the mains.
+#[cfg(target_os = "macos")]
+pub fn on_mains() -> Option<bool> {
+    let text = output("/usr/bin/pmset", &["-g", "batt"])?;
+    text.lines().next().map(|line| !line.contains("Battery Power"))
 }
 
 fn line(path: &str) -> Option<String> {
@@ -109,6 +152,21 @@ pub fn started(pid: i32) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(not(target_os = "macos"))]
+    #[test]
+    fn power_is_told_by_the_supplies() {
+        let mains = |list: &[(&str, &str, &str)]| {
+            let word = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            mains_of(list.iter().map(|(kind, on, st)| ((*kind).to_owned(), word(on), word(st))))
+        };
+        assert_eq!(mains(&[]), None);
+        assert_eq!(mains(&[("Mains", "1", ""), ("Battery", "", "Charging")]), Some(true));
+        assert_eq!(mains(&[("Battery", "", "Discharging"), ("Mains", "0", "")]), Some(false));
+        assert_eq!(mains(&[("Battery", "", "Discharging"), ("USB", "1", "")]), Some(true));
+        assert_eq!(mains(&[("Battery", "", "Full"), ("USB", "0", "")]), None);
+        assert_eq!(mains(&[("Battery", "", "Discharging")]), Some(false));
+    }
 
     #[test]
     fn shares_are_stable_spread_and_bounded() {

@@ -154,7 +154,7 @@ async fn story(
 
     let namespace = release::namespace_repaired(&release, &files)?;
     let tags = world.config.all_tags();
-    let here = Here { machine: &world.machine, tags: &tags };
+    let here = Here::now(&world.machine, &tags);
     let shop = work::Shop {
         world,
         namespace: &namespace,
@@ -243,7 +243,7 @@ fn dry_run(world: &World, order: &Order, begun: Instant) -> Result<TierReport> {
     let catalogue = jobs::catalogue(&release.tree, &release.manifest()?, Some(&order.tier))?;
     known_tier(&catalogue.tiers, &order.tier, release.number)?;
     let tags = world.config.all_tags();
-    let here = Here { machine: &world.machine, tags: &tags };
+    let here = Here::now(&world.machine, &tags);
     let jobs = catalogue
         .jobs
         .iter()

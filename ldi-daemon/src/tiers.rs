@@ -151,6 +151,10 @@ struct RawJob {
     arch: Vec<String>,
     #[serde(default)]
     tags: Vec<String>,
+    #[serde(default)]
+    hosts: Vec<String>,
+    #[serde(default)]
+    mains: bool,
     percent: Option<u8>,
     user: Option<String>,
     #[serde(default)]
@@ -313,6 +317,8 @@ fn job(file: &str, line: usize, raw: RawJob) -> Result<Job, Wrong> {
         os: raw.os,
         arch: raw.arch,
         tags: raw.tags,
+        hosts: raw.hosts,
+        mains: raw.mains,
         percent: raw.percent,
         user: raw.user,
         nice: raw.nice,

@@ -98,7 +98,7 @@ pub(super) fn keys_of_header(path: &str, said: &[(usize, String)]) -> Result<Key
 }
 
 fn set(keys: &mut Keys, key: &str, value: &str) -> Result<(), String> {
-    const KNOWN: [&str; 20] = [
+    const KNOWN: [&str; 22] = [
         "args",
         "wait_for",
         "wait_deadline",
@@ -110,6 +110,8 @@ fn set(keys: &mut Keys, key: &str, value: &str) -> Result<(), String> {
         "os",
         "arch",
         "tags",
+        "hosts",
+        "mains",
         "percent",
         "user",
         "nice",
@@ -145,6 +147,8 @@ fn set(keys: &mut Keys, key: &str, value: &str) -> Result<(), String> {
         "os" => keys.os = list(),
         "arch" => keys.arch = list(),
         "tags" => keys.tags = list(),
+        "hosts" => keys.hosts = list(),
+        "mains" => keys.mains = switch()?,
         "percent" => keys.percent = Some(value.trim_end_matches('%').parse().map_err(number)?),
         "user" => keys.user = Some(value.to_owned()),
         "nice" => keys.nice = value.parse().map_err(number)?,

@@ -60,6 +60,10 @@ pub struct Keys {
     pub arch: Vec<String>,
     /// Runs where one of these tags is set; empty: everywhere.
     pub tags: Vec<String>,
+    /// Hosts where it runs, as patterns; empty: all.
+    pub hosts: Vec<String>,
+    /// Runs only while the machine does not run on its battery.
+    pub mains: bool,
     /// Runs on this share of all machines.
     pub percent: Option<u8>,
     /// Account to run as.
