@@ -103,8 +103,8 @@ struct Home {
     places: Places,
     /// The folder under which this process and its runs have theirs.
     base: Option<PathBuf>,
-    /// What the groups of every `ldi` of this ROOT begin with.
-    ours: String,
+    /// Names this ROOT in the names of its groups.
+    hash: String,
     /// The name of this process's own.
     name: String,
 }
@@ -140,8 +140,8 @@ impl Home {
         let places = Places::parse(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"));
         let this = nix::unistd::getpid().as_raw();
         let hash = Sha256::digest(root.as_os_str().as_encoded_bytes());
-        let ours = format!("{PREFIX}{}.", hex::encode(&hash[..4]));
-        let name = format!("{ours}{this}.{}", machine::started(this).unwrap_or(0));
+        let hash = hex::encode(&hash[..4]);
+        let name = format!("{PREFIX}{hash}.{this}.{}", machine::started(this).unwrap_or(0));
         // The freezer can hold a fork bomb still while its processes are ended.
         let version1 = ["freezer", "pids", "memory", "cpu"];
         let tracker = places
@@ -153,7 +153,7 @@ impl Home {
             let above = place.own.parent().filter(|_| place.own.ends_with(&name));
             above.unwrap_or(&place.own).to_owned()
         });
-        Self { places, base, ours, name }
+        Self { places, base, hash, name }
     }
 
     /// Moves this process into its own group, and allows limited groups beside it: only groups
@@ -169,13 +169,6 @@ impl Home {
         for controller in Controller::ALL {
             let _ = put(&base.join("cgroup.subtree_control"), &format!("+{}", controller.word()));
         }
-    }
-
-    /// The process that made the group called `name`, and its start; `None` when no `ldi` of this
-    /// ROOT did.
-    fn maker(&self, name: &str) -> Option<(i32, u64)> {
-        let mut words = name.strip_prefix(&self.ours)?.splitn(3, '.');
-        Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
     }
 
     /// The group of a run, as far as it can be had.
@@ -265,8 +258,12 @@ pub fn end_leftovers(root: &Path, everywhere: bool) -> usize {
     for top in tops {
         for folder in group::below(top, if everywhere { 100_000 } else { 1 }) {
             let name = folder.file_name().unwrap_or_default().to_string_lossy();
-            if home.maker(&name).is_some_and(|(pid, start)| machine::started(pid) != Some(start)) {
-                folders.push(folder);
+            match maker(&name) {
+                Some((_, pid, start)) if machine::started(pid) == Some(start) => {}
+                Some((hash, ..)) if hash == home.hash => folders.push(folder),
+                // Another ROOT's: its own `ldi` ends what is in it. An empty one is nobody's.
+                Some(_) => group::remove(&folder),
+                None => {}
             }
         }
     }
@@ -278,6 +275,13 @@ pub fn end_leftovers(root: &Path, everywhere: bool) -> usize {
         group::end(folder);
     }
     members.len()
+}
+
+/// The hash of ROOT, the number and the start of the process in the name of a group; `None` when no
+/// `ldi` made it.
+fn maker(name: &str) -> Option<(&str, i32, u64)> {
+    let mut words = name.strip_prefix(PREFIX)?.splitn(4, '.');
+    Some((words.next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ fn home(base: &Path) -> Home {
     Home {
         base: Some(base.to_owned()),
         places: Places::default(),
-        ours: "ldi.0a.".into(),
+        hash: "0a".into(),
         name: "ldi.0a.1.2".into(),
     }
 }
@@ -18,11 +18,10 @@ const ALL: Ration = Ration { memory: Some(Size(64 << 20)), cpu: Some(50), proces
 
 #[test]
 fn who_made_a_group_is_read_from_its_name() {
-    let home = home(Path::new("/nowhere"));
-    assert_eq!(home.maker("ldi.0a.12.345"), Some((12, 345)));
-    assert_eq!(home.maker("ldi.0a.12.345.20260101T000000000-c-0"), Some((12, 345)));
-    for foreign in ["ldi.0b.12.345", "ldi.0a.x.345", "ldi.0a.12", "ldi.service", "ldi.0a."] {
-        assert_eq!(home.maker(foreign), None, "{foreign}");
+    assert_eq!(maker("ldi.0a.12.345"), Some(("0a", 12, 345)));
+    assert_eq!(maker("ldi.0a.12.345.20260101T000000000-c-0"), Some(("0a", 12, 345)));
+    for foreign in ["ldi.0a.x.345", "ldi.0a.12", "ldi.service", "ldi.", "x.0a.12.345"] {
+        assert_eq!(maker(foreign), None, "{foreign}");
     }
 }
 

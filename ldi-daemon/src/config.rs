@@ -62,6 +62,8 @@ pub struct Run {
     pub retry_delay: Span,
     /// Between two looks at a closed gate.
     pub gate_interval: Span,
+    /// A job whose gate was closed starts within this window after it opened.
+    pub gate_splay: Span,
     /// PATH of jobs.
     pub path: String,
     /// A job that failed so many times in a row is left out; 0: none is.
@@ -179,6 +181,7 @@ impl Default for Run {
             parallel: 4,
             retry_delay: Span::seconds(10),
             gate_interval: Span::seconds(60),
+            gate_splay: Span::seconds(60),
             path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
             breaker: 5,
             breaker_for: Span::seconds(86400),
@@ -330,6 +333,7 @@ impl Config {
              parallel = {parallel}                 # jobs at once\n\
              retry_delay = \"{retry}\"         # doubles with each retry\n\
              gate_interval = \"{gate}\"        # between two looks at a closed gate\n\
+             gate_splay = \"{gate_splay}\"           # window for jobs whose gate has opened\n\
              path = {path:?}\n\
              breaker = {breaker}                  # failures in a row after which a job is left out; 0: never\n\
              breaker_for = \"{breaker_for}\"           # for so long, then one try\n\
@@ -366,6 +370,7 @@ impl Config {
             parallel = d.run.parallel,
             retry = d.run.retry_delay,
             gate = d.run.gate_interval,
+            gate_splay = d.run.gate_splay,
             path = d.run.path,
             breaker = d.run.breaker,
             breaker_for = d.run.breaker_for,

@@ -30,15 +30,18 @@ pub enum Verdict {
     Stopped,
 }
 
-/// Waits until all of `gates` were open in one look.
+/// Waits until all of `gates` were open in one look. Those that had to open first are passed
+/// `splay` later, if they are still open then: a network comes back for a whole fleet at once.
 pub async fn wait(
     scene: &Scene<'_>,
     gates: &[Gate],
-    deadline: Duration,
+    (deadline, splay): (Duration, Duration),
     run: &str,
     mut stop: watch::Receiver<bool>,
 ) -> Verdict {
     let begun = Instant::now();
+    let mut was_closed = false;
+    let mut splayed = false;
     loop {
         let mut closed = None;
         for gate in gates {
@@ -47,19 +50,29 @@ pub async fn wait(
                 break;
             }
         }
-        let Some(why) = closed else { return Verdict::Open };
         if *stop.borrow() {
             return Verdict::Stopped;
         }
-        let left = deadline.saturating_sub(begun.elapsed());
-        if left.is_zero() {
-            return Verdict::Closed(format!(
-                "{why}; it did not open within {}",
-                crate::parse::Span(deadline)
-            ));
-        }
+        let pause = match closed {
+            None if splayed || !was_closed || splay.is_zero() => return Verdict::Open,
+            None => {
+                splayed = true;
+                splay
+            }
+            Some(why) => {
+                was_closed = true;
+                let left = deadline.saturating_sub(begun.elapsed());
+                if left.is_zero() {
+                    return Verdict::Closed(format!(
+                        "{why}; it did not open within {}",
+                        crate::parse::Span(deadline)
+                    ));
+                }
+                left.min(scene.config.run.gate_interval.0)
+            }
+        };
         tokio::select! {
-            () = sleep(left.min(scene.config.run.gate_interval.0)) => {}
+            () = sleep(pause) => {}
             stopped = stop.wait_for(|stop| *stop) => {
                 if stopped.is_ok() {
                     return Verdict::Stopped;

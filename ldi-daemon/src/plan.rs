@@ -125,9 +125,9 @@ pub fn start(tier: &Tier, state: &State, moment: &Moment<'_>) -> Option<Start> {
             // Missed while the machine slept or was off: not all of a fleet at the same moment.
             let awake_since = moment.now - moment.awake;
             if at < awake_since {
-                let window = millis(moment.resume_splay);
-                let share = moment.machine.share(&format!("resume:{}", tier.name), window);
-                return Some(Start { date, at: awake_since + Duration::from_millis(share) });
+                let words = format!("resume:{}", tier.name);
+                let later = share(moment.machine, &words, moment.resume_splay);
+                return Some(Start { date, at: awake_since + later });
             }
             Some(Start { date, at })
         }
@@ -144,7 +144,12 @@ pub fn start(tier: &Tier, state: &State, moment: &Moment<'_>) -> Option<Start> {
 
 /// This machine's fixed place in the tier's window.
 pub fn place(tier: &Tier, machine: &Machine) -> Duration {
-    Duration::from_millis(machine.share(&tier.name, millis(tier.splay)))
+    share(machine, &tier.name, tier.splay)
+}
+
+/// The fixed place of `machine` in a window that `words` name.
+pub fn share(machine: &Machine, words: &str, window: Duration) -> Duration {
+    Duration::from_millis(machine.share(words, millis(window)))
 }
 
 fn millis(span: Duration) -> u64 {

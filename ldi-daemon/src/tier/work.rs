@@ -27,7 +27,7 @@ use crate::{
     jobs::{self, Job},
     launch::{self, Fault, Scene},
     logs::Log,
-    release,
+    plan, release,
     select::Here,
     supervise::{Ended, Limits, Outcome, supervise},
     tiers::What,
@@ -218,8 +218,10 @@ impl Shop<'_> {
 
     async fn gates(&self, job: &Job, run: &str) -> Option<Ended> {
         let deadline = job.keys.wait_deadline.map_or(gate::DEADLINE, |span| span.0);
-        let stop = self.stop.clone();
-        match gate::wait(&self.scene(), &job.keys.wait_for, deadline, run, stop).await {
+        let window = self.world.config.run.gate_splay.0;
+        let splay = plan::share(&self.world.machine, &format!("gate:{}", job.name), window);
+        let (stop, times) = (self.stop.clone(), (deadline, splay));
+        match gate::wait(&self.scene(), &job.keys.wait_for, times, run, stop).await {
             Verdict::Open => None,
             Verdict::Closed(why) => Some(Ended::without_start(Outcome::Skipped, why)),
             Verdict::Stopped => {
