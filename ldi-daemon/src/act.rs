@@ -9,9 +9,10 @@ use tokio::{
 
 use crate::{
     Failure, Result,
-    cli::{log_to_stderr, print, print_json, runtime},
+    cli::{print, print_json, runtime},
     config::Config,
     error::code,
+    logging,
     machine::Machine,
     release, supervise,
     table::{self, table},
@@ -20,7 +21,7 @@ use crate::{
 
 /// `ldi sync`.
 pub fn sync(config: &Config, json: bool) -> Result<u8> {
-    log_to_stderr("warn");
+    logging::to_stderr("warn");
     let machine = Machine::this();
     let progress = progress();
     let result = release::sync(config, &|done, all| {
@@ -31,12 +32,13 @@ pub fn sync(config: &Config, json: bool) -> Result<u8> {
     // The journal is made after the store, and a sync without it is still a sync.
     match crate::journal::Journal::open(&config.root, &machine) {
         Ok(journal) => {
+            let journal = journal.spooling(config.server.url.is_some());
             if let Err(error) = release::remember(&journal, &result) {
-                tracing::warn!(%error, "the sync could not be written down");
+                tracing::warn!("the sync could not be written down: {error}");
             }
         }
         Err(error) if result.is_ok() => {
-            tracing::warn!(%error, "the sync could not be written down");
+            tracing::warn!("the sync could not be written down: {error}");
         }
         Err(_) => {}
     }
@@ -63,11 +65,12 @@ fn progress() -> indicatif::ProgressBar {
 
 /// `ldi run`.
 pub fn run_tier(config: Config, order: &Order, json: bool) -> Result<u8> {
-    log_to_stderr("error");
+    logging::to_stderr("error");
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     if let Err(why) = supervise::adopt_orphans() {
         tracing::warn!("{why}");
     }
+    crate::cgroup::settle(&config.root);
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         let world = Arc::new(World::open(config, Machine::this())?);

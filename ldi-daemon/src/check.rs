@@ -1,6 +1,7 @@
 //! `ldi check`: the configuration, everything that it names, and the active release's tiers.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
@@ -9,11 +10,11 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    Result,
+    Result, cgroup,
     cli::{print, print_json},
     config::Config,
     error::code,
-    inspect, parse,
+    inspect, parse, secret,
     table::{self, table},
 };
 
@@ -39,6 +40,8 @@ pub fn check(file: &Path, json: bool) -> Result<u8> {
             findings.extend(sources(&config));
             findings.push(trusted_root(&config.sync.trusted_root));
             findings.extend(ssh_files(&config));
+            findings.extend(secrets(&config));
+            findings.push(limits(&config.root));
             findings.push(release(&config));
         }
     }
@@ -65,6 +68,20 @@ fn good(what: &'static str, detail: String) -> Finding {
 
 fn wrong(what: &'static str, detail: String) -> Finding {
     Finding { what, verdict: "wrong", detail }
+}
+
+/// Whether what is run from here can be limited: a missing limit is no fault of the configuration.
+fn limits(root: &Path) -> Finding {
+    let missing = cgroup::missing(root);
+    Finding {
+        what: "limits",
+        verdict: if missing.is_empty() { "good" } else { "missing" },
+        detail: if missing.is_empty() {
+            "memory, cpu and processes of jobs are enforced".to_owned()
+        } else {
+            format!("of jobs that are run from here: {}", missing.join("; "))
+        },
+    }
 }
 
 fn root(config: &Config) -> Finding {
@@ -146,6 +163,19 @@ fn identity(path: &Path) -> Finding {
             Err(e) => wrong("identity", format!("{shown}: {e}")),
         },
     }
+}
+
+/// The secrets that the active release's jobs want and that cannot be had here. A job that does
+/// not run here may want one, so that is no fault.
+fn secrets(config: &Config) -> Vec<Finding> {
+    let Ok((_, catalogue)) = inspect::catalogue(config, None) else { return Vec::new() };
+    let wanted: BTreeSet<&String> =
+        catalogue.jobs.iter().flat_map(|job| &job.keys.secrets).collect();
+    wanted
+        .into_iter()
+        .filter_map(|name| secret::find(name, &config.run.secrets).err())
+        .map(|detail| Finding { what: "secrets", verdict: "missing", detail })
+        .collect()
 }
 
 fn release(config: &Config) -> Finding {

@@ -15,13 +15,20 @@ use crate::{
     daemon,
     error::code,
     exec::{self, Target},
-    inspect,
+    inspect::{
+        self,
+        runs::{self, Shape},
+    },
+    journal::Filter,
+    launcher, logging,
+    logs::Stream,
     machine::Machine,
     parse::Span,
     release,
     service::{install, pages, uninstall},
     status,
     tier::Order,
+    update,
 };
 
 /// Syncs a signed code library and runs its tiers.
@@ -98,7 +105,7 @@ enum Command {
         out: Json,
     },
     /// Lists past runs, newest first.
-    #[command(after_help = "Example: ldi history daily/recon --outcome failed")]
+    #[command(after_help = "Example: ldi history --failed --since 2d")]
     History {
         /// Of this job.
         job: Option<String>,
@@ -111,14 +118,29 @@ enum Command {
         /// With this outcome: ok, failed, timed-out, killed, interrupted, skipped, running.
         #[arg(long)]
         outcome: Option<String>,
+        /// Those that did not end well.
+        #[arg(long, conflicts_with = "outcome")]
+        failed: bool,
+        /// Of this release.
+        #[arg(long, value_name = "N")]
+        release: Option<u64>,
+        /// Started since then: 2h (ago), 2026-12-31, "2026-12-31 12:00", 2026-12-31T12:00:00Z.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Started until then.
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
         /// The newest so many.
         #[arg(long, default_value_t = 20)]
         limit: u32,
+        /// Goes on: a line (with --json an object a line) for each run as it ends.
+        #[arg(long, short)]
+        follow: bool,
         #[command(flatten)]
         out: Json,
     },
     /// Prints what a run wrote.
-    #[command(after_help = "Example: ldi logs daily/recon (its newest run)")]
+    #[command(after_help = "Example: ldi logs daily/recon --follow")]
     Logs {
         /// A run (the beginning of its name is enough) or a job.
         run: String,
@@ -128,6 +150,9 @@ enum Command {
         /// Only what went to standard error, byte for byte.
         #[arg(long)]
         stderr: bool,
+        /// Goes on until the run has ended; with --json an object a line, the run as the last.
+        #[arg(long, short)]
+        follow: bool,
         #[command(flatten)]
         out: Json,
     },
@@ -214,8 +239,30 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         tree: Option<PathBuf>,
     },
-    /// Lets a `run_once` job run again.
-    #[command(after_help = "Example: ldi reset daily/enrol")]
+    /// Shows which version of ldi serves, and what became of new ones.
+    #[command(after_help = "Example: ldi update revert      (back to the packaged ldi)")]
+    Update {
+        #[command(subcommand)]
+        action: Option<UpdateAction>,
+        #[command(flatten)]
+        out: Json,
+    },
+    /// Watches over the trial of a new version; started by `ldi daemon`.
+    #[command(hide = true)]
+    UpdateWatch {
+        /// The client's root folder.
+        #[arg(long)]
+        root: PathBuf,
+        /// In a process of its own.
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Lets a job run again: one that succeeded once (`run_once`), or that failed again and again.
+    #[command(after_help = "\
+Forgets that a `run_once` job succeeded, and closes the breaker of a job that was left out after
+too many failures in a row (see `ldi status`). It runs when its tier does, or by `ldi run TIER`.
+
+Example: ldi reset daily/enrol")]
     Reset {
         /// The job.
         job: String,
@@ -247,10 +294,21 @@ enum Command {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum UpdateAction {
+    /// Forgets which new versions failed, so that they are tried again.
+    Retry,
+    /// Takes back the version that came through the library: the packaged one serves.
+    Revert,
+}
+
 /// The whole program.
 pub fn main() -> ExitCode {
     let mut words: Vec<OsString> = std::env::args_os().collect();
     let name = words.first().and_then(|w| Path::new(w).file_name()).unwrap_or_default().to_owned();
+    if name == launcher::NAME {
+        return launcher::main(&words[1..]);
+    }
     let result = if name == "pyexec" {
         words.remove(0);
         pyexec(&words)
@@ -340,26 +398,61 @@ fn run(cli: Cli) -> Result<u8> {
             act::run_tier(Config::load(&file)?, &order, out.json)
         }
         Command::Daemon => {
-            let config = Config::load(&file)?;
-            log_to_stderr("info");
+            // Its own reading of ldi.toml, which may have keys that only a newer ldi knows.
+            logging::of_daemon(&Config::guess(&file).root);
             nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+            let running = update::start(&file)?;
+            let config = Config::load(&file)?;
             let runtime = runtime()?;
-            let result = runtime.block_on(daemon::run(config, Machine::this()));
+            let result = runtime.block_on(daemon::run(config, Machine::this(), running.clone()));
             // A sync in mid connection is not waited for: it leaves nothing half done.
             runtime.shutdown_background();
-            result.map(|()| 0)
+            match result? {
+                daemon::End::Stopped => Ok(0),
+                daemon::End::MakeRoom => Err(update::again(&running)),
+            }
         }
-        Command::Status(out) => status::status(Config::load(&file)?, out.json),
+        Command::Status(out) => status::status(&file, out.json),
         Command::Plan { until, out } => {
             inspect::plan(Config::load(&file)?, until.as_deref(), out.json)
         }
         Command::Explain { job, out } => inspect::explain(Config::load(&file)?, &job, out.json),
-        Command::History { job, of, tier, outcome, limit, out } => {
-            let filter = crate::journal::Filter { tier, job: job.or(of), outcome, limit };
-            inspect::history(&Config::load(&file)?, &filter, out.json)
+        Command::History {
+            job,
+            of,
+            tier,
+            outcome,
+            failed,
+            release,
+            since,
+            until,
+            limit,
+            follow,
+            out,
+        } => {
+            let moment = |text: Option<String>| text.map(|t| inspect::moment::ago(&t)).transpose();
+            let filter = Filter {
+                tier,
+                job: job.or(of),
+                outcome,
+                failed,
+                release,
+                since: moment(since)?,
+                until: moment(until)?,
+                limit,
+                ..Filter::default()
+            };
+            let shape = Shape { json: out.json, follow, only: None };
+            runs::history(&Config::load(&file)?, &filter, shape)
         }
-        Command::Logs { run, stdout, stderr, out } => {
-            inspect::logs(&Config::load(&file)?, &run, stdout, stderr, out.json)
+        Command::Logs { run, stdout, stderr, follow, out } => {
+            let only = match (stdout, stderr) {
+                (true, _) => Some(Stream::Out),
+                (_, true) => Some(Stream::Err),
+                _ => None,
+            };
+            let shape = Shape { json: out.json, follow, only };
+            runs::logs(&Config::load(&file)?, &run, shape)
         }
         Command::Verify(out) => inspect::verify(&Config::load(&file)?, out.json),
         Command::Rollback { release } => release::rollback(&Config::load(&file)?, release),
@@ -367,6 +460,17 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Unpin => release::unpin(&Config::load(&file)?),
         Command::Pause { span } => inspect::pause(&Config::load(&file)?, span),
         Command::Reset { job } => inspect::reset(&Config::load(&file)?, &job),
+        Command::Update { action: None, out } => update::show(&Config::load(&file)?, out.json),
+        Command::Update { action: Some(UpdateAction::Retry), .. } => {
+            update::retry(&Config::load(&file)?)
+        }
+        Command::Update { action: Some(UpdateAction::Revert), .. } => {
+            update::revert(&Config::load(&file)?)
+        }
+        Command::UpdateWatch { root, detach } => {
+            logging::to_stderr("info");
+            update::watch(&root, detach)
+        }
         Command::Resume => inspect::resume(&Config::load(&file)?),
         Command::Install(order) => install::install(&order, &file),
         Command::Uninstall { purge, order } => uninstall::uninstall(&order, purge),
@@ -390,21 +494,6 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string(value)
         .map_err(|e| Failure::new(code::FAILED, format!("cannot write JSON: {e}")))?;
     print(&format!("{text}\n"))
-}
-
-/// Sends log lines to standard error; `LDI_LOG` chooses which.
-pub fn log_to_stderr(default: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LDI_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr())
-        && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    // A second call, as in a test, keeps the first subscriber.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .with_target(false)
-        .try_init();
 }
 
 /// One thread: it is enough, and small.

@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use crate::{
     Failure, Result,
-    parse::{self, Span, Wrong},
+    parse::{self, Size, Span, Wrong},
+    tiers::Ration,
 };
 
 mod sync;
@@ -32,8 +33,14 @@ pub struct Config {
     pub history: History,
     /// The long-running process.
     pub daemon: Daemon,
+    /// New versions of `ldi` itself.
+    pub update: Update,
     /// The fleet server.
     pub server: Server,
+    /// What waits for the fleet server.
+    pub spool: Spool,
+    /// Figures for a monitoring system.
+    pub metrics: Metrics,
     /// The file that this was read from; not a key.
     #[serde(skip)]
     pub file: PathBuf,
@@ -55,8 +62,29 @@ pub struct Run {
     pub retry_delay: Span,
     /// Between two looks at a closed gate.
     pub gate_interval: Span,
+    /// A job whose gate was closed starts within this window after it opened.
+    pub gate_splay: Span,
     /// PATH of jobs.
     pub path: String,
+    /// A job that failed so many times in a row is left out; 0: none is.
+    pub breaker: u32,
+    /// For so long.
+    pub breaker_for: Span,
+    /// Memory of a run, where its job names none.
+    pub memory: Option<Size>,
+    /// Percent of one processor of a run, where its job names none.
+    pub cpu: Option<u32>,
+    /// Processes and threads of a run, where its job names none.
+    pub processes: Option<u32>,
+    /// The folder of this machine's secrets.
+    pub secrets: PathBuf,
+}
+
+impl Run {
+    /// What a run may take where its job says nothing.
+    pub fn ration(&self) -> Ration {
+        Ration { memory: self.memory, cpu: self.cpu, processes: self.processes }
+    }
 }
 
 /// `[history]`
@@ -81,12 +109,48 @@ pub struct Daemon {
     pub resume_splay: Span,
 }
 
+/// `[update]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Update {
+    /// Whether a new agent of the library is taken up.
+    pub enabled: bool,
+    /// How long it has to sync and finish a tier.
+    pub deadline: Span,
+    /// How long tiers may be held back so that it can start.
+    pub hold: Span,
+}
+
 /// `[server]`
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// The fleet server's address.
     pub url: Option<String>,
+}
+
+/// `[spool]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spool {
+    /// Bytes of entries kept, newest first.
+    pub bytes: Size,
+    /// Entries that are older are dropped.
+    pub age: Span,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// A file in the folder that node_exporter's textfile collector reads.
+    pub textfile: Option<PathBuf>,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self { bytes: Size(8 << 20), age: Span::seconds(30 * 86400) }
+    }
 }
 
 impl Default for Config {
@@ -99,7 +163,10 @@ impl Default for Config {
             run: Run::default(),
             history: History::default(),
             daemon: Daemon::default(),
+            update: Update::default(),
             server: Server::default(),
+            spool: Spool::default(),
+            metrics: Metrics::default(),
             file: DEFAULT_FILE.into(),
         }
     }
@@ -114,7 +181,14 @@ impl Default for Run {
             parallel: 4,
             retry_delay: Span::seconds(10),
             gate_interval: Span::seconds(60),
+            gate_splay: Span::seconds(60),
             path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+            breaker: 5,
+            breaker_for: Span::seconds(86400),
+            memory: None,
+            cpu: None,
+            processes: None,
+            secrets: "/etc/ldi/secrets".into(),
         }
     }
 }
@@ -128,6 +202,12 @@ impl Default for History {
 impl Default for Daemon {
     fn default() -> Self {
         Self { stop_deadline: Span::seconds(30), resume_splay: Span::seconds(60) }
+    }
+}
+
+impl Default for Update {
+    fn default() -> Self {
+        Self { enabled: true, deadline: Span::seconds(15 * 60), hold: Span::seconds(30 * 60) }
     }
 }
 
@@ -146,6 +226,19 @@ impl Config {
             .map_err(|w| Failure::config(w.to_string()))?;
         config.file = file.to_owned();
         Ok(config)
+    }
+
+    /// What can be told of a `file` that cannot be used: its root, everything else by default.
+    /// For looking only.
+    pub fn guess(file: &Path) -> Self {
+        let text = parse::read_bounded(file, 1 << 20).unwrap_or_default();
+        let root = String::from_utf8_lossy(&text).lines().find_map(|line| {
+            let value = line.strip_prefix("root")?.trim_start().strip_prefix('=')?.trim_start();
+            let path = PathBuf::from(value.strip_prefix('"')?.split('"').next()?);
+            path.is_absolute().then_some(path)
+        });
+        let default = Self::default();
+        Self { root: root.unwrap_or(default.root), file: file.to_owned(), ..Self::default() }
     }
 
     /// Reads and checks `text`, which is called `file` in errors.
@@ -169,7 +262,10 @@ impl Config {
                 .then(|| (key, format!("{} must be an absolute path", path.display())))
         };
         absolute("root", &self.root)
+            .or_else(|| absolute("secrets", &self.run.secrets))
+            .or_else(|| self.run.ration().check().err())
             .or_else(|| self.sync.wrong_value())
+            .or_else(|| absolute("textfile", self.metrics.textfile.as_ref()?))
             .or_else(|| {
                 (self.run.parallel == 0).then(|| ("parallel", "must be at least 1".to_owned()))
             })
@@ -185,6 +281,10 @@ impl Config {
             .or_else(|| {
                 (self.run.gate_interval.0.is_zero())
                     .then(|| ("gate_interval", "must be longer than 0s".to_owned()))
+            })
+            .or_else(|| {
+                (self.update.deadline.0.is_zero())
+                    .then(|| ("deadline", "must be longer than 0s".to_owned()))
             })
     }
 
@@ -233,7 +333,14 @@ impl Config {
              parallel = {parallel}                 # jobs at once\n\
              retry_delay = \"{retry}\"         # doubles with each retry\n\
              gate_interval = \"{gate}\"        # between two looks at a closed gate\n\
-             path = {path:?}\n\n\
+             gate_splay = \"{gate_splay}\"           # window for jobs whose gate has opened\n\
+             path = {path:?}\n\
+             breaker = {breaker}                  # failures in a row after which a job is left out; 0: never\n\
+             breaker_for = \"{breaker_for}\"           # for so long, then one try\n\
+             # memory = \"1G\"              # of a run whose job names none; unset: no limit\n\
+             # cpu = 100                  # percent of one processor; unset: no limit\n\
+             # processes = 500            # processes and threads; unset: no limit\n\
+             secrets = {secrets:?} # files that jobs with `secrets` are given\n\n\
              [history]\n\
              runs = {runs}\n\
              logs = {logs}\n\
@@ -241,8 +348,17 @@ impl Config {
              [daemon]\n\
              stop_deadline = \"{stop}\"\n\
              resume_splay = \"{resume}\"         # window for missed tiers after boot or sleep\n\n\
+             [update]\n\
+             enabled = {enabled}               # take up a new ldi of the library\n\
+             deadline = \"{deadline}\"             # for it to sync and finish a tier\n\
+             hold = \"{hold}\"                 # tiers wait so long for it to start\n\n\
              [server]\n\
-             # url = \"https://fleet.example.com\"\n",
+             # url = \"https://fleet.example.com\"\n\n\
+             [spool]                      # results that wait for the server\n\
+             bytes = \"{spool_bytes}\"\n\
+             age = \"{spool_age}\"\n\n\
+             [metrics]\n\
+             # textfile = \"/var/lib/prometheus/node-exporter/ldi.prom\" # for node_exporter\n",
             root = d.root,
             ring = d.sync.ring,
             trusted_root = d.sync.trusted_root,
@@ -254,12 +370,21 @@ impl Config {
             parallel = d.run.parallel,
             retry = d.run.retry_delay,
             gate = d.run.gate_interval,
+            gate_splay = d.run.gate_splay,
             path = d.run.path,
+            breaker = d.run.breaker,
+            breaker_for = d.run.breaker_for,
+            secrets = d.run.secrets,
             runs = d.history.runs,
             logs = d.history.logs,
             log_bytes = d.history.log_bytes,
             stop = d.daemon.stop_deadline,
             resume = d.daemon.resume_splay,
+            spool_bytes = d.spool.bytes,
+            spool_age = d.spool.age,
+            enabled = d.update.enabled,
+            deadline = d.update.deadline,
+            hold = d.update.hold,
         )
     }
 }

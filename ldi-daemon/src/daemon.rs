@@ -24,11 +24,13 @@ use crate::{
     error::code,
     jobs,
     machine::{self, Machine},
+    metrics::Textfile,
     notify::Notifier,
     plan::{self, Moment, State},
     release, supervise,
     tier::{self, Order, TierReport, World},
     tiers::{Tier, Tiers},
+    update::{self, Taken, Updater},
 };
 
 /// The note under which a pause is remembered: until when, in seconds, or `0` for ever.
@@ -41,7 +43,18 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(3600);
 /// More than this between two clocks is a sleep of the machine or a set clock.
 const JUMP: i64 = 20;
 
-type Ended = Result<(String, Result<TierReport>), JoinError>;
+/// A tier's name, how it ended, and what a look for a new agent after it brought.
+type Task = (String, Result<TierReport>, Taken);
+type Ended = Result<Task, JoinError>;
+
+/// Why the daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was told to.
+    Stopped,
+    /// For a new agent: the base is to start again.
+    MakeRoom,
+}
 
 struct Signals {
     terminate: Signal,
@@ -71,8 +84,10 @@ struct Daemon {
     states: BTreeMap<String, State>,
     release: Option<u64>,
     notifier: Notifier,
+    textfile: Textfile,
     awake_since: Instant,
-    tasks: JoinSet<(String, Result<TierReport>)>,
+    tasks: JoinSet<Task>,
+    updater: Updater,
     running: BTreeSet<String>,
     stop: watch::Sender<bool>,
     /// When to end at the latest, once a restart was asked for.
@@ -80,7 +95,7 @@ struct Daemon {
 }
 
 /// Runs until a signal ends it.
-pub async fn run(config: Config, machine: Machine) -> Result<()> {
+pub async fn run(config: Config, machine: Machine, running: update::Running) -> Result<End> {
     let _lock = {
         codesync::store::Store::open(&config.root)?;
         tier::lock(&config.root, "daemon")?
@@ -88,15 +103,19 @@ pub async fn run(config: Config, machine: Machine) -> Result<()> {
     if let Err(why) = supervise::adopt_orphans() {
         tracing::warn!("{why}");
     }
+    crate::cgroup::settle(&config.root);
     let mut signals = Signals::new()?;
     let world = World::open(config, machine)?;
     let states = world.journal.tiers()?.into_iter().map(|(name, row)| (name, row.state)).collect();
+    let updater = Updater::ready(&world.config, &world.machine, running);
     let mut daemon = Daemon {
+        updater,
         world: Arc::new(world),
         tiers: Vec::new(),
         states,
         release: None,
         notifier: Notifier::from_environment(),
+        textfile: Textfile::default(),
         awake_since: Instant::now(),
         tasks: JoinSet::new(),
         running: BTreeSet::new(),
@@ -106,18 +125,31 @@ pub async fn run(config: Config, machine: Machine) -> Result<()> {
     daemon.read_tiers();
     daemon.notifier.ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
-    daemon.work(&mut signals).await;
-    daemon.drain().await;
-    Ok(())
+    let end = daemon.work(&mut signals).await;
+    // To make room the same process goes on as another program: nothing runs, and the service
+    // manager is not told of an end.
+    if end == End::Stopped {
+        daemon.drain().await;
+    }
+    Ok(end)
 }
 
 impl Daemon {
-    async fn work(&mut self, signals: &mut Signals) {
+    async fn work(&mut self, signals: &mut Signals) -> End {
         loop {
+            // Before anything else starts.
+            if self.updater.makes_room() && self.running.is_empty() {
+                return End::MakeRoom;
+            }
             let wake = if self.leaving.is_some() { None } else { self.start_due() };
             if self.leaving.is_some_and(|end| self.running.is_empty() || end <= Instant::now()) {
-                return;
+                return End::Stopped;
             }
+            let tiers = || Tiers {
+                tiers: self.tiers.iter().map(|tier| (tier.name.clone(), tier.clone())).collect(),
+                jobs: Vec::new(),
+            };
+            self.textfile.refresh(&self.world, tiers);
             let nap = self.nap(wake);
             let before = (Utc::now(), Instant::now());
             tokio::select! {
@@ -125,8 +157,8 @@ impl Daemon {
                 Some(ended) = self.tasks.join_next() => self.tier_ended(ended),
                 _ = signals.hangup.recv() => self.reload(),
                 _ = signals.leave.recv() => self.leave(),
-                _ = signals.terminate.recv() => return,
-                _ = signals.interrupt.recv() => return,
+                _ = signals.terminate.recv() => return End::Stopped,
+                _ = signals.interrupt.recv() => return End::Stopped,
             }
             self.notice_sleep(before);
             self.notifier.alive();
@@ -136,6 +168,13 @@ impl Daemon {
     /// Starts every tier that is due; tells when to look again.
     fn start_due(&mut self) -> Option<DateTime<Utc>> {
         let now = Utc::now();
+        if self.updater.proof_due() {
+            self.start(update::TIER, now);
+        }
+        if self.updater.holds() {
+            self.notifier.status("waits for the running tiers, to start a new version of itself");
+            return None;
+        }
         if let Some(until) = self.paused(now) {
             return until;
         }
@@ -179,38 +218,48 @@ impl Daemon {
 
     fn remember(&mut self, tier: String, state: State) {
         if let Err(error) = self.world.journal.remember(&tier, &state) {
-            tracing::warn!(tier, %error, "the plan could not be written down");
+            tracing::warn!(tier, "the plan could not be written down: {error}");
         }
         self.states.insert(tier, state);
     }
 
     fn start(&mut self, name: &str, date: DateTime<Utc>) {
-        tracing::info!(tier = name, due = %date.to_rfc3339(), "starts");
+        tracing::info!(tier = name, due = %date.to_rfc3339(), "tier {name} starts");
         self.running.insert(name.to_owned());
+        self.world.journal.renew();
         let (world, stop) = (Arc::clone(&self.world), self.stop.subscribe());
+        let this = self.updater.looks().then(|| self.updater.running().clone());
         let order =
             Order { tier: name.to_owned(), no_sync: false, dry_run: false, due: Some(date) };
         self.tasks.spawn(async move {
             let result = tier::run(&world, &order, stop).await;
-            (order.tier, result)
+            let this = this.filter(|_| result.as_ref().is_ok_and(TierReport::is_synced));
+            let taken = match this {
+                Some(this) => take(&world, this).await,
+                None => Taken::No,
+            };
+            (order.tier, result, taken)
         });
     }
 
     fn tier_ended(&mut self, ended: Ended) {
         match ended {
-            Ok((tier, result)) => {
+            Ok((tier, result, taken)) => {
                 self.running.remove(&tier);
+                self.updater.tier_ended(&tier, &result);
+                self.updater.looked(&self.world.config, taken);
                 match result {
                     Ok(report) => {
+                        self.textfile.count(&report);
                         let seconds = report.seconds;
-                        tracing::info!(tier, seconds, "ended: {}", report.summary());
+                        tracing::info!(tier, seconds, "tier {tier} ended: {}", report.summary());
                     }
-                    Err(failure) => tracing::warn!(tier, "did not run: {failure}"),
+                    Err(failure) => tracing::warn!(tier, "tier {tier} did not run: {failure}"),
                 }
             }
             // A defect: the tier's name went down with its task.
             Err(error) => {
-                tracing::error!(%error, "a tier broke off");
+                tracing::error!("a tier broke off: {error}");
                 self.running.clear();
             }
         }
@@ -272,7 +321,7 @@ impl Daemon {
             (at - Utc::now()).to_std().unwrap_or_default() + Duration::from_millis(5)
         });
         let longest = self.notifier.interval().map_or(LONGEST_SLEEP, |i| i.min(LONGEST_SLEEP));
-        until.min(longest)
+        until.min(longest).min(self.updater.wake().unwrap_or(LONGEST_SLEEP))
     }
 
     fn notice_sleep(&mut self, (wall, steady): (DateTime<Utc>, Instant)) {
@@ -291,16 +340,27 @@ impl Daemon {
         self.stop.send_replace(true);
         let all = async {
             while let Some(ended) = self.tasks.join_next().await {
-                if let Ok((tier, _)) = ended {
-                    tracing::info!(tier, "interrupted");
+                if let Ok((tier, ..)) = ended {
+                    tracing::info!(tier, "tier {tier} was interrupted");
                 }
             }
         };
         if tokio::time::timeout(deadline, all).await.is_err() {
             tracing::warn!("not everything ended within {}", crate::parse::Span(deadline));
         }
+        self.updater.stopped();
         tracing::info!("stopped");
     }
+}
+
+/// Takes up a new agent, if the release that was just confirmed has one.
+async fn take(world: &Arc<World>, this: update::Running) -> Taken {
+    let world = Arc::clone(world);
+    let look = move || update::take(&world.config, &world.machine, &this);
+    tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "the search for a new agent broke off");
+        Taken::Failed
+    })
 }
 
 fn reloaded(file: &Path, old: &World) -> Result<World> {
@@ -311,6 +371,7 @@ fn reloaded(file: &Path, old: &World) -> Result<World> {
             file.display()
         )));
     }
-    let journal = crate::journal::Journal::open(&config.root, &old.machine)?;
+    let journal = crate::journal::Journal::open(&config.root, &old.machine)?
+        .spooling(config.server.url.is_some());
     Ok(World { config, machine: old.machine.clone(), journal })
 }

@@ -1,5 +1,6 @@
 //! Gates: a job that waits for a network asks the library's own `check_corp` and
-//! `check_internet` until they say yes or its deadline has passed.
+//! `check_internet`, one that waits for mains power asks the kernel, until they say yes or its
+//! deadline has passed.
 
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use tokio::{sync::watch, time::sleep};
 use crate::{
     launch::{self, Fault, Scene},
     logs::Log,
+    machine,
     supervise::{Limits, Outcome, supervise},
     tiers::Gate,
 };
@@ -28,15 +30,18 @@ pub enum Verdict {
     Stopped,
 }
 
-/// Waits until all of `gates` were open in one look.
+/// Waits until all of `gates` were open in one look. Those that had to open first are passed
+/// `splay` later, if they are still open then: a network comes back for a whole fleet at once.
 pub async fn wait(
     scene: &Scene<'_>,
     gates: &[Gate],
-    deadline: Duration,
+    (deadline, splay): (Duration, Duration),
     run: &str,
     mut stop: watch::Receiver<bool>,
 ) -> Verdict {
     let begun = Instant::now();
+    let mut was_closed = false;
+    let mut splayed = false;
     loop {
         let mut closed = None;
         for gate in gates {
@@ -45,19 +50,29 @@ pub async fn wait(
                 break;
             }
         }
-        let Some(why) = closed else { return Verdict::Open };
         if *stop.borrow() {
             return Verdict::Stopped;
         }
-        let left = deadline.saturating_sub(begun.elapsed());
-        if left.is_zero() {
-            return Verdict::Closed(format!(
-                "{why}; it did not open within {}",
-                crate::parse::Span(deadline)
-            ));
-        }
+        let pause = match closed {
+            None if splayed || !was_closed || splay.is_zero() => return Verdict::Open,
+            None => {
+                splayed = true;
+                splay
+            }
+            Some(why) => {
+                was_closed = true;
+                let left = deadline.saturating_sub(begun.elapsed());
+                if left.is_zero() {
+                    return Verdict::Closed(format!(
+                        "{why}; it did not open within {}",
+                        crate::parse::Span(deadline)
+                    ));
+                }
+                left.min(scene.config.run.gate_interval.0)
+            }
+        };
         tokio::select! {
-            () = sleep(left.min(scene.config.run.gate_interval.0)) => {}
+            () = sleep(pause) => {}
             stopped = stop.wait_for(|stop| *stop) => {
                 if stopped.is_ok() {
                     return Verdict::Stopped;
@@ -73,13 +88,16 @@ async fn look(
     run: &str,
     stop: watch::Receiver<bool>,
 ) -> Result<(), String> {
-    let command = launch::gate(scene, gate.function(), run).map_err(|fault| match fault {
+    let Some(function) = gate.function() else {
+        return if machine::on_mains() { Ok(()) } else { Err("it runs on battery".to_owned()) };
+    };
+    let command = launch::gate(scene, function, run).map_err(|fault| match fault {
         Fault::Tampered(_, sentence) | Fault::Other(sentence) => sentence,
     })?;
     let limits = Limits { timeout: LOOK, kill_after: Duration::from_secs(1), nice: 0 };
     let ended = supervise(command, run, limits, &mut Log::none(), stop).await;
     match ended.outcome {
         Outcome::Ok => Ok(()),
-        _ => Err(format!("{} said no ({})", gate.function(), ended.reason.unwrap_or_default())),
+        _ => Err(format!("{function} said no ({})", ended.reason.unwrap_or_default())),
     }
 }

@@ -1,11 +1,10 @@
-//! Commands that only look, or leave a word for the daemon: history, logs, plan, explain, verify,
-//! pause, resume.
+//! Commands that only look, or leave a word for the daemon: plan, explain, verify, pause, resume;
+//! history and logs in [`runs`].
 
-use std::{
-    collections::BTreeMap,
-    io::{IsTerminal, Write},
-    time::Duration,
-};
+pub mod moment;
+pub mod runs;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use codesync::store::Release;
@@ -15,18 +14,17 @@ use crate::{
     Failure, Result,
     cli::{print, print_json},
     config::Config,
-    daemon,
+    console, daemon,
     error::code,
     jobs::{self, Catalogue},
     journal::{Filter, Journal, TierRow},
-    logs::{self, Frame, Stream},
     machine::{self, Machine},
     parse::Span,
     plan::{self, Moment, Start, State},
     release,
     schedule::Zone,
     select::Here,
-    status, supervise,
+    status,
     table::{self, table},
     tier::{self, World},
     tiers::{Tiers, When},
@@ -48,113 +46,6 @@ fn journal(config: &Config) -> Result<Journal> {
         ));
     }
     Journal::open(&config.root, &Machine::this())
-}
-
-/// `ldi history`.
-pub fn history(config: &Config, filter: &Filter, json: bool) -> Result<u8> {
-    if let Some(word) = &filter.outcome
-        && word != "running"
-        && !supervise::Outcome::ALL.iter().any(|o| o.as_str() == word)
-    {
-        let known: Vec<&str> = supervise::Outcome::ALL.iter().map(|o| o.as_str()).collect();
-        return Err(Failure::new(
-            code::USAGE,
-            format!("{word:?} is no outcome; known: {}, running", known.join(", ")),
-        ));
-    }
-    let runs = journal(config)?.history_now(filter)?;
-    if json {
-        print_json(&runs)?;
-        return Ok(0);
-    }
-    let mut rows = table(&["RUN", "JOB", "OUTCOME", "STARTED", "TIME", "REASON"]);
-    for run in &runs {
-        rows.add_row(vec![
-            run.run.clone().into(),
-            run.job.clone().into(),
-            table::outcome(&run.outcome),
-            Zone::Local.show(run.started).into(),
-            run.seconds().map_or_else(String::new, tier::seconds).into(),
-            run.reason.clone().unwrap_or_default().into(),
-        ]);
-    }
-    print(&table::text(&rows))?;
-    Ok(0)
-}
-
-/// `ldi logs`.
-pub fn logs(config: &Config, word: &str, out: bool, err: bool, json: bool) -> Result<u8> {
-    let run = journal(config)?.find(word)?;
-    let (_, frames) = match logs::read(&config.root.join("logs"), &run.run) {
-        Ok(read) => read,
-        // A run that never started has no log, and its reason says why.
-        Err(_) if run.reason.is_some() && run.stdout_bytes + run.stderr_bytes == 0 => {
-            (Vec::new(), Vec::new())
-        }
-        Err(failure) => return Err(failure),
-    };
-    if out || err {
-        let wanted = if out { Stream::Out } else { Stream::Err };
-        let mut stdout = std::io::stdout().lock();
-        for frame in &frames {
-            if let Frame::Bytes(stream, bytes) = frame
-                && *stream == wanted
-                && stdout.write_all(bytes).is_err()
-            {
-                break;
-            }
-        }
-        return Ok(0);
-    }
-    let lines = logs::lines(&frames);
-    if json {
-        let mut value = serde_json::to_value(&run).unwrap_or_default();
-        let text = |wanted: Stream| -> String {
-            let bytes: Vec<u8> = frames
-                .iter()
-                .filter_map(|frame| match frame {
-                    Frame::Bytes(stream, bytes) if *stream == wanted => Some(bytes.as_slice()),
-                    _ => None,
-                })
-                .flatten()
-                .copied()
-                .collect();
-            String::from_utf8_lossy(&bytes).into_owned()
-        };
-        value["stdout"] = text(Stream::Out).into();
-        value["stderr"] = text(Stream::Err).into();
-        value["lines"] = lines
-            .iter()
-            .map(
-                |(stream, line)| json!({ "stream": stream, "text": String::from_utf8_lossy(line) }),
-            )
-            .collect();
-        print_json(&value)?;
-        return Ok(0);
-    }
-    let terminal = std::io::stdout().is_terminal();
-    let mut text = format!(
-        "{} {} of release {}, {}: {}{}\n",
-        run.run,
-        run.job,
-        run.release,
-        Zone::Local.show(run.started),
-        run.outcome,
-        run.reason.as_deref().map_or_else(String::new, |r| format!(" ({r})")),
-    )
-    .into_bytes();
-    for (stream, line) in lines {
-        text.extend_from_slice(if stream == Stream::Out { b"out| " } else { b"err| " });
-        if terminal {
-            text.extend_from_slice(logs::harmless(&line).as_bytes());
-        } else {
-            text.extend_from_slice(&line);
-        }
-        text.push(b'\n');
-    }
-    // A reader that has seen enough is no failure.
-    let _ = std::io::stdout().lock().write_all(&text);
-    Ok(0)
 }
 
 /// When a tier starts next.
@@ -211,12 +102,7 @@ pub fn plan(config: Config, until: Option<&str>, json: bool) -> Result<u8> {
     let mut starts: Vec<(DateTime<Utc>, String, String)> = Vec::new();
     let until: Option<DateTime<Utc>> = match until {
         None => None,
-        Some(text) => Some(text.parse().map_err(|_| {
-            Failure::new(
-                code::USAGE,
-                format!("{text:?} is no date; write for example 2026-12-31T12:00:00Z"),
-            )
-        })?),
+        Some(text) => Some(moment::ahead(text)?),
     };
     for Next { tier, when, start } in found {
         let Some(mut start) = start else { continue };
@@ -257,7 +143,8 @@ pub fn plan(config: Config, until: Option<&str>, json: bool) -> Result<u8> {
 
 /// `ldi explain`.
 pub fn explain(config: Config, word: &str, json: bool) -> Result<u8> {
-    let (release, catalogue) = catalogue(&config, None)?;
+    let (release, mut catalogue) = catalogue(&config, None)?;
+    console::settle(&mut catalogue.jobs);
     let Some(job) = catalogue.jobs.iter().find(|job| jobs::names(job, word)) else {
         let known: Vec<&str> = catalogue.jobs.iter().map(|j| j.name.as_str()).collect();
         let near = crate::parse::nearest(word, &known)
@@ -369,7 +256,9 @@ pub fn reset(config: &Config, word: &str) -> Result<u8> {
         );
         return Err(Failure::new(code::USAGE, why));
     };
-    journal(config)?.forget_once(&job.name)?;
+    let journal = journal(config)?;
+    journal.forget_once(&job.name)?;
+    journal.close_breaker(&job.name)?;
     print(&format!("{} runs again when its tier does\n", job.name))?;
     Ok(0)
 }

@@ -40,6 +40,17 @@ pub struct Job {
     pub damaged: Option<(String, String)>,
 }
 
+impl Job {
+    /// Under which name its past is remembered: a job of the person at the console has one for
+    /// each person. No job's own name holds a `~`.
+    pub fn memory(&self) -> String {
+        match (&self.keys.user, self.keys.console) {
+            (Some(user), true) => format!("{}~{user}", self.name),
+            _ => self.name.clone(),
+        }
+    }
+}
+
 /// What a release has to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Catalogue {

@@ -6,7 +6,13 @@ use super::*;
 use crate::{plan::State, supervise::Outcome};
 
 fn machine(boot: &str) -> Machine {
-    Machine { id: "m".into(), boot: boot.into(), os: "linux".into(), arch: "x".into() }
+    Machine {
+        id: "m".into(),
+        name: String::new(),
+        boot: boot.into(),
+        os: "linux".into(),
+        arch: "x".into(),
+    }
 }
 
 fn ended(outcome: Outcome) -> Ended {
@@ -102,7 +108,12 @@ fn tiers_once_notes_and_pruning() {
     );
     journal.set_once("a", "h1", now).unwrap();
     journal.set_once("a", "h2", now).unwrap();
+    journal.set_once("a~alice", "h2", now).unwrap();
+    journal.set_once("ab", "h2", now).unwrap();
     assert_eq!(journal.once("a").unwrap().as_deref(), Some("h2"));
+    journal.forget_once("a").unwrap();
+    let left = ["a", "a~alice", "ab"].map(|job| journal.once(job).unwrap().is_some());
+    assert_eq!(left, [false, false, true]);
     for n in 0..10 {
         journal.begin(&format!("r{n}"), "daily", "a", 1, now).unwrap();
         journal.end(&format!("r{n}"), &ended(Outcome::Ok), now).unwrap();

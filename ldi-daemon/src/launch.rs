@@ -1,7 +1,7 @@
 //! From a job to a process that is ready to start: namespace, environment, account, folders.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     fs,
     os::unix::{
         fs::{DirBuilderExt, chown},
@@ -11,10 +11,18 @@ use std::{
     process::Command,
 };
 
-use loader::Namespace;
+use loader::{Launch, Namespace};
 use nix::unistd::{Uid, User};
 
-use crate::{config::Config, jobs::Job, tiers::What};
+use crate::{
+    cgroup::{self, Group},
+    config::Config,
+    jobs::Job,
+    launcher::{self, Identity, Steps},
+    secret::{self, Secret},
+    supervise::Start,
+    tiers::What,
+};
 
 /// What all jobs of a tier share.
 #[derive(Debug, Clone, Copy)]
@@ -50,31 +58,56 @@ impl From<loader::Error> for Fault {
     }
 }
 
-/// The command of `job` for the run called `run`.
-pub fn command(scene: &Scene<'_>, job: &Job, run: &str) -> Result<Command, Fault> {
+/// `job`, ready to start as the run called `run`.
+pub fn start(scene: &Scene<'_>, job: &Job, run: &str) -> Result<Start, Fault> {
     let args: Vec<OsString> = job.keys.args.iter().map(OsString::from).collect();
-    let mut command = match &job.what {
-        What::Script(path) => prepared(scene.namespace.script(path, &args)?),
-        What::Function(name) => prepared(scene.namespace.function(name, &args)?),
-        What::Command(words) => {
-            let mut words = words.iter();
-            let mut command = Command::new(words.next().map_or(OsStr::new("/"), OsStr::new));
-            command.args(words).args(&args).env_clear();
-            command
-        }
+    let mut launch = match &job.what {
+        What::Script(path) => scene.namespace.script(path, &args)?,
+        What::Function(name) => scene.namespace.function(name, &args)?,
+        What::Command(words) => Launch {
+            program: words.first().map_or("/", String::as_str).into(),
+            arg0: None,
+            args: words.iter().skip(1).map(OsString::from).chain(args).collect(),
+            env: Vec::new(),
+            env_remove: Vec::new(),
+            fds: Vec::new(),
+        },
     };
     let account = account(job.keys.user.as_deref()).map_err(Fault::Other)?;
-    let state = state_folder(&scene.config.root, &job.name, &account).map_err(Fault::Other)?;
+    let state = state_folder(&scene.config.root, &job.memory(), &account).map_err(Fault::Other)?;
+    let ration = job.keys.ration.or(scene.config.run.ration());
+    let owner = account.identity.as_ref().map(|account| (account.uid, account.gid));
+    let mut secrets = Vec::new();
+    for (at, name) in job.keys.secrets.iter().enumerate() {
+        let secret = secret::find(name, &scene.config.run.secrets).map_err(Fault::Other)?;
+        let number = Secret::number(at);
+        launch.fds.push((secret.pipe(owner).map_err(Fault::Other)?, number));
+        launch.env.push((secret.variable().into(), number.to_string().into()));
+        secrets.push(secret);
+    }
+    let (group, notes) = cgroup::group(&scene.config.root, run, ration);
+    let doors = group.as_ref().map_or_else(Vec::new, Group::doors);
+    let identity = account.identity.clone().filter(|_| cfg!(target_os = "linux"));
+    let steps = Steps { doors, identity };
+    let launched = steps != Steps::default();
+    let mut command = prepared(if launched { steps.before(launch) } else { launch });
+    let mut launcher = None;
+    if launched {
+        let (writer, report) = launcher::report()
+            .map_err(|e| Fault::Other(format!("it could not be started: {e}")))?;
+        command.stdin(writer);
+        launcher = Some(report);
+    }
     environment(&mut command, scene, &account);
     command
         .env("LDI_TIER", scene.tier)
         .env("LDI_JOB", &job.name)
         .env("LDI_RUN", run)
         .env("LDI_STATE_DIR", state);
-    if account.change {
-        command.uid(account.uid).gid(account.gid);
+    if let (Some(identity), false) = (&account.identity, launched) {
+        command.uid(identity.uid).gid(identity.gid);
     }
-    Ok(command)
+    Ok(Start { command, launcher, group, secrets, notes })
 }
 
 /// The command that looks whether a gate is open.
@@ -86,7 +119,7 @@ pub fn gate(scene: &Scene<'_>, function: &str, run: &str) -> Result<Command, Fau
 }
 
 /// A command with nothing of this process's environment in it.
-fn prepared(launch: loader::Launch) -> Command {
+fn prepared(launch: Launch) -> Command {
     let env = launch.env.clone();
     let mut command = launch.command();
     command.env_clear().envs(env);
@@ -115,9 +148,8 @@ fn environment(command: &mut Command, scene: &Scene<'_>, account: &Account) {
 struct Account {
     name: String,
     home: PathBuf,
-    uid: u32,
-    gid: u32,
-    change: bool,
+    /// What to become; `None` when it is this process's own.
+    identity: Option<Identity>,
 }
 
 fn account(wanted: Option<&str>) -> Result<Account, String> {
@@ -130,13 +162,7 @@ fn account(wanted: Option<&str>) -> Result<Account, String> {
             Ok(Some(user)) => user,
             // A container without passwd entries still runs its jobs.
             _ => {
-                return Ok(Account {
-                    name: this.to_string(),
-                    home: "/".into(),
-                    uid: this.as_raw(),
-                    gid: nix::unistd::Gid::effective().as_raw(),
-                    change: false,
-                });
+                return Ok(Account { name: this.to_string(), home: "/".into(), identity: None });
             }
         },
     };
@@ -144,13 +170,28 @@ fn account(wanted: Option<&str>) -> Result<Account, String> {
     if change && !this.is_root() {
         return Err(format!("only root can run a job as {}", found.name));
     }
-    Ok(Account {
-        name: found.name,
-        home: found.dir,
-        uid: found.uid.as_raw(),
-        gid: found.gid.as_raw(),
-        change,
-    })
+    let identity = if change {
+        Some(Identity { uid: found.uid.as_raw(), gid: found.gid.as_raw(), groups: groups(&found)? })
+    } else {
+        None
+    };
+    Ok(Account { name: found.name, home: found.dir, identity })
+}
+
+/// All groups of an account (getgrouplist(3)).
+#[cfg(target_os = "linux")]
+fn groups(user: &User) -> Result<Vec<u32>, String> {
+    let wrong = |e: &dyn std::fmt::Display| {
+        format!("the groups of account {} cannot be looked up: {e}", user.name)
+    };
+    let name = std::ffi::CString::new(user.name.as_str()).map_err(|e| wrong(&e))?;
+    let groups = nix::unistd::getgrouplist(&name, user.gid).map_err(|e| wrong(&e))?;
+    Ok(groups.into_iter().map(nix::unistd::Gid::as_raw).collect())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn groups(user: &User) -> Result<Vec<u32>, String> {
+    Ok(vec![user.gid.as_raw()])
 }
 
 /// `ROOT/var/JOB`: the job's own, lasting, private.
@@ -165,8 +206,8 @@ fn state_folder(root: &Path, job: &str, account: &Account) -> Result<PathBuf, St
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(e) => return Err(failed(e)),
     }
-    if account.change {
-        chown(&folder, Some(account.uid), Some(account.gid)).map_err(failed)?;
+    if let Some(Identity { uid, gid, .. }) = account.identity {
+        chown(&folder, Some(uid), Some(gid)).map_err(failed)?;
     }
     Ok(folder)
 }

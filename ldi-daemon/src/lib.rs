@@ -6,9 +6,11 @@
 //! release. Never listens on a socket and signs nothing.
 
 pub mod act;
+pub mod cgroup;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod daemon;
 pub mod error;
 pub mod exec;
@@ -17,13 +19,17 @@ pub mod inspect;
 pub mod jobs;
 pub mod journal;
 pub mod launch;
+pub mod launcher;
+pub mod logging;
 pub mod logs;
 pub mod machine;
+pub mod metrics;
 pub mod notify;
 pub mod parse;
 pub mod plan;
 pub mod release;
 pub mod schedule;
+pub mod secret;
 pub mod select;
 pub mod service;
 pub mod status;
@@ -31,5 +37,6 @@ pub mod supervise;
 pub mod table;
 pub mod tier;
 pub mod tiers;
+pub mod update;
 
 pub use error::{Failure, Result};

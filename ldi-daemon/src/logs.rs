@@ -12,7 +12,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Failure, Result, parse::read_bounded};
+mod read;
+
+pub use read::{Frame, Lines, Reader, harmless, lines, read};
 
 /// Which pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -154,121 +156,14 @@ fn make_private(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// A frame of a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Frame {
-    /// What a pipe gave.
-    Bytes(Stream, Vec<u8>),
-    /// So many bytes of it were left out here.
-    Cut(Stream, u64),
-}
-
-/// Reads the log of `run`: its header lines and its frames. A log that ends early, as after a
-/// crash, gives what is there.
-pub fn read(folder: &Path, run: &str) -> Result<(Vec<String>, Vec<Frame>)> {
-    let path = folder.join(format!("{run}.log"));
-    // Twice the largest limit that the configuration allows.
-    let bytes = read_bounded(&path, 3 << 30).map_err(|e| Failure::io("read the log", &path, &e))?;
-    Ok(parse(&bytes))
-}
-
-fn parse(mut bytes: &[u8]) -> (Vec<String>, Vec<Frame>) {
-    let mut header = Vec::new();
-    let mut line = Vec::new();
-    let next = |bytes: &mut &[u8], line: &mut Vec<u8>| {
-        line.clear();
-        let Some(end) = bytes.iter().take(4096).position(|b| *b == b'\n') else { return false };
-        line.extend_from_slice(&bytes[..end]);
-        *bytes = &bytes[end + 1..];
-        true
-    };
-    while next(&mut bytes, &mut line) && !line.is_empty() {
-        header.push(String::from_utf8_lossy(&line).into_owned());
-    }
-    let mut frames = Vec::new();
-    while next(&mut bytes, &mut line) {
-        let text = String::from_utf8_lossy(&line).into_owned();
-        let words: Vec<&str> = text.split(' ').collect();
-        let stream = |word| match word {
-            "out" => Some(Stream::Out),
-            "err" => Some(Stream::Err),
-            _ => None,
-        };
-        match words.as_slice() {
-            ["cut", which, n] => {
-                if let (Some(stream), Ok(n)) = (stream(which), n.parse()) {
-                    frames.push(Frame::Cut(stream, n));
-                }
-            }
-            [which, n] => {
-                let (Some(stream), Ok(n)) = (stream(which), n.parse::<usize>()) else { break };
-                let n = n.min(bytes.len());
-                frames.push(Frame::Bytes(stream, bytes[..n].to_vec()));
-                bytes = &bytes[(n + 1).min(bytes.len())..];
-            }
-            _ => break,
-        }
-    }
-    (header, frames)
-}
-
-/// The frames as lines, each by one pipe: a line ends where its pipe wrote a line feed.
-pub fn lines(frames: &[Frame]) -> Vec<(Stream, Vec<u8>)> {
-    let mut all: Vec<(Stream, Vec<u8>)> = Vec::new();
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    for frame in frames {
-        match frame {
-            Frame::Bytes(stream, bytes) => {
-                let open = if *stream == Stream::Out { &mut out } else { &mut err };
-                for piece in bytes.split_inclusive(|b| *b == b'\n') {
-                    open.extend_from_slice(piece);
-                    if open.last() == Some(&b'\n') {
-                        open.pop();
-                        all.push((*stream, std::mem::take(open)));
-                    }
-                }
-            }
-            Frame::Cut(stream, n) => {
-                let open = if *stream == Stream::Out { &mut out } else { &mut err };
-                if !open.is_empty() {
-                    all.push((*stream, std::mem::take(open)));
-                }
-                all.push((*stream, format!("[… {n} bytes were cut here …]").into_bytes()));
-            }
-        }
-    }
-    for (stream, rest) in [(Stream::Out, out), (Stream::Err, err)] {
-        if !rest.is_empty() {
-            all.push((stream, rest));
-        }
-    }
-    all
-}
-
-/// Text for a terminal: nothing in it can move the cursor, change colours or the title.
-pub fn harmless(bytes: &[u8]) -> String {
-    let mut safe = String::new();
-    for c in String::from_utf8_lossy(bytes).chars() {
-        match c {
-            '\t' => safe.push(c),
-            c if c.is_control()
-                || ('\u{200e}'..='\u{202e}').contains(&c)
-                || ('\u{2066}'..='\u{2069}').contains(&c) =>
-            {
-                safe.extend(c.escape_default());
-            }
-            c => safe.push(c),
-        }
-    }
-    safe
-}
-
 /// Removes the oldest logs beyond `keep` files or `bytes` bytes; run names sort by time.
 pub fn prune(folder: &Path, keep: usize, bytes: u64) -> io::Result<()> {
     let mut logs: Vec<(PathBuf, u64)> = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|e| e == "log") {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        // A run's name begins with its year; ldi.log is no run's.
+        if name.first().is_some_and(u8::is_ascii_digit) && name.ends_with(b".log") {
             let size = path.symlink_metadata().map_or(0, |m| m.len());
             logs.push((path, size));
         }
@@ -315,15 +210,6 @@ mod tests {
         let lines = lines(&frames);
         assert_eq!(lines[0], (Stream::Out, b"abcd".to_vec()));
         assert_eq!(harmless(&lines[2].1), "\\u{1b}[2J");
-    }
-
-    #[test]
-    fn a_torn_log_gives_what_is_there() {
-        let (_, frames) = parse(b"ldi-log: 1\n\nout 3\nabc\nout 10\nxy");
-        assert_eq!(frames.len(), 2);
-        for n in 0..30 {
-            parse(&b"ldi-log: 1\n\nout 3\nabc\ncut err 5\nxyz 1\n"[..n]);
-        }
     }
 
     #[test]

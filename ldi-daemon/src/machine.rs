@@ -9,6 +9,8 @@ use crate::parse::read_bounded;
 pub struct Machine {
     /// Stable over reboots; its hash decides splays and percentages.
     pub id: String,
+    /// Its host name, as it calls itself.
+    pub name: String,
     /// Changes with every boot.
     pub boot: String,
     /// `linux` or `macos`.
@@ -24,6 +26,7 @@ impl Machine {
             .map_or_else(|_| "unknown".to_owned(), |n| n.to_string_lossy().into_owned());
         Self {
             id: identity().unwrap_or_else(|| format!("host:{name}")),
+            name,
             boot: boot_id(),
             os: std::env::consts::OS.to_owned(),
             arch: std::env::consts::ARCH.to_owned(),
@@ -44,8 +47,8 @@ impl Machine {
     }
 }
 
-fn line(path: &str) -> Option<String> {
-    let bytes = read_bounded(Path::new(path), 4096).ok()?;
+fn line(path: impl AsRef<Path>) -> Option<String> {
+    let bytes = read_bounded(path.as_ref(), 4096).ok()?;
     let text = String::from_utf8(bytes).ok()?.trim().to_owned();
     (!text.is_empty()).then_some(text)
 }
@@ -67,6 +70,41 @@ pub fn uptime() -> Duration {
         .and_then(|text| text.split(' ').next()?.parse::<f64>().ok())
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .unwrap_or_default()
+}
+
+/// Whether power comes from the mains, as far as the kernel can tell: a machine without a battery
+/// is taken to be on mains.
+#[cfg(not(target_os = "macos"))]
+pub fn on_mains() -> bool {
+    on_mains_by(Path::new("/sys/class/power_supply"))
+}
+
+/// As `/sys/class/power_supply` at `folder` says.
+#[cfg(not(target_os = "macos"))]
+fn on_mains_by(folder: &Path) -> bool {
+    let Ok(supplies) = std::fs::read_dir(folder) else { return true };
+    let (mut unplugged, mut discharging) = (false, false);
+    for supply in supplies.flatten() {
+        let says = |what: &str| line(supply.path().join(what));
+        // A mouse or a headset has a battery of its own.
+        let of_machine = says("scope").as_deref() != Some("Device");
+        match (says("type").as_deref(), says("online").as_deref()) {
+            (Some("Mains" | "USB"), Some("1")) if of_machine => return true,
+            (Some("Mains"), _) => unplugged = true,
+            (Some("Battery"), _) if of_machine => {
+                discharging |= says("status").as_deref() == Some("Discharging");
+            }
+            _ => {}
+        }
+    }
+    !unplugged && !discharging
+}
+
+/// Whether power comes from the mains.
+#[cfg(target_os = "macos")]
+pub fn on_mains() -> bool {
+    output("/usr/bin/pmset", &["-g", "batt"])
+        .is_none_or(|text| !text.starts_with("Now drawing from 'Battery Power'"))
 }
 
 #[cfg(target_os = "macos")]
@@ -101,7 +139,7 @@ pub fn uptime() -> Duration {
 /// When process `pid` of this boot started, in the kernel's own units; `None` when it is gone
 /// or cannot be told.
 pub fn started(pid: i32) -> Option<u64> {
-    let text = line(&format!("/proc/{pid}/stat"))?;
+    let text = line(format!("/proc/{pid}/stat"))?;
     // The command name may hold spaces and parentheses; the fields follow its last one.
     text.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
 }
@@ -114,6 +152,7 @@ mod tests {
     fn shares_are_stable_spread_and_bounded() {
         let machine = |id: &str| Machine {
             id: id.to_owned(),
+            name: String::new(),
             boot: String::new(),
             os: "linux".to_owned(),
             arch: "x86_64".to_owned(),
@@ -123,5 +162,33 @@ mod tests {
         let below_half =
             (0..1000).filter(|n| machine(&n.to_string()).share("daily", 100) < 50).count();
         assert!((400..600).contains(&below_half), "{below_half}");
+    }
+
+    #[cfg(not(target_os = "macos"))]
+    #[test]
+    fn mains_or_battery() {
+        let dir = tempfile::tempdir().unwrap();
+        let says = |supply: &str, what: &str, word: &str| {
+            let folder = dir.path().join(supply);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(what), format!("{word}\n")).unwrap();
+        };
+        assert!(on_mains_by(&dir.path().join("none")), "no such folder: a server or a container");
+        assert!(on_mains_by(dir.path()));
+        says("mouse", "type", "Battery");
+        says("mouse", "scope", "Device");
+        says("mouse", "status", "Discharging");
+        assert!(on_mains_by(dir.path()), "a mouse is not the machine");
+        says("BAT0", "type", "Battery");
+        says("BAT0", "status", "Discharging");
+        assert!(!on_mains_by(dir.path()));
+        says("AC", "type", "Mains");
+        says("AC", "online", "0");
+        assert!(!on_mains_by(dir.path()));
+        says("BAT0", "status", "Full");
+        assert!(!on_mains_by(dir.path()), "unplugged just now");
+        says("USBC", "type", "USB");
+        says("USBC", "online", "1");
+        assert!(on_mains_by(dir.path()), "plugged at its other socket");
     }
 }

@@ -175,38 +175,73 @@ impl<'de> Deserialize<'de> for Span {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rate(pub u64);
 
+/// Bytes as people write them, like a [`Rate`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
 const UNITS: [(char, u64); 3] = [('G', 1 << 30), ('M', 1 << 20), ('K', 1 << 10)];
+
+/// A number with a unit of [`UNITS`] or none; `None` is anything else.
+fn with_unit(text: &str) -> Option<u64> {
+    let trimmed = text.trim();
+    let unit = UNITS.iter().find(|(letter, _)| trimmed.ends_with(*letter));
+    let (number, unit) = match unit {
+        Some((letter, unit)) => (trimmed.trim_end_matches(*letter), *unit),
+        None => (trimmed, 1),
+    };
+    // `parse` would take a sign.
+    if !number.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+fn write_with_unit(f: &mut fmt::Formatter<'_>, n: u64) -> fmt::Result {
+    match UNITS.iter().find(|(_, unit)| n >= *unit && n.is_multiple_of(*unit)) {
+        Some((letter, unit)) => write!(f, "{}{letter}", n / unit),
+        None => write!(f, "{n}"),
+    }
+}
 
 impl std::str::FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not a rate; write for example 500K or 2M");
-        let trimmed = text.trim();
-        let unit = UNITS.iter().find(|(letter, _)| trimmed.ends_with(*letter));
-        let (number, unit) = match unit {
-            Some((letter, unit)) => (trimmed.trim_end_matches(*letter), *unit),
-            None => (trimmed, 1),
-        };
-        // `parse` would take a sign.
-        if !number.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(wrong());
-        }
-        let number: u64 = number.parse().map_err(|_| wrong())?;
-        number.checked_mul(unit).map(Self).ok_or_else(wrong)
+        with_unit(text)
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is not a rate; write for example 500K or 2M"))
     }
 }
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match UNITS.iter().find(|(_, unit)| self.0 >= *unit && self.0.is_multiple_of(*unit)) {
-            Some((letter, unit)) => write!(f, "{}{letter}", self.0 / unit),
-            None => write!(f, "{}", self.0),
-        }
+        write_with_unit(f, self.0)
     }
 }
 
 impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl std::str::FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        with_unit(text)
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is not a size; write for example 512M or 2G"))
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_with_unit(f, self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }

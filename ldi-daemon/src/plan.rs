@@ -84,7 +84,7 @@ pub fn plan<'a>(
                 When::Cron(..) => {
                     State { served: Some(moment.now - place(tier, moment.machine)), boot: None }
                 }
-                When::Boot(_) => {
+                When::Boot(_) | When::Update => {
                     State { served: Some(moment.now), boot: Some(moment.machine.boot.clone()) }
                 }
             };
@@ -125,9 +125,9 @@ pub fn start(tier: &Tier, state: &State, moment: &Moment<'_>) -> Option<Start> {
             // Missed while the machine slept or was off: not all of a fleet at the same moment.
             let awake_since = moment.now - moment.awake;
             if at < awake_since {
-                let window = millis(moment.resume_splay);
-                let share = moment.machine.share(&format!("resume:{}", tier.name), window);
-                return Some(Start { date, at: awake_since + Duration::from_millis(share) });
+                let words = format!("resume:{}", tier.name);
+                let later = share(moment.machine, &words, moment.resume_splay);
+                return Some(Start { date, at: awake_since + later });
             }
             Some(Start { date, at })
         }
@@ -138,12 +138,18 @@ pub fn start(tier: &Tier, state: &State, moment: &Moment<'_>) -> Option<Start> {
             let date = moment.now - moment.uptime + *delay;
             Some(Start { date, at: date + place(tier, moment.machine) })
         }
+        When::Update => None,
     }
 }
 
 /// This machine's fixed place in the tier's window.
 pub fn place(tier: &Tier, machine: &Machine) -> Duration {
-    Duration::from_millis(machine.share(&tier.name, millis(tier.splay)))
+    share(machine, &tier.name, tier.splay)
+}
+
+/// The fixed place of `machine` in a window that `words` name.
+pub fn share(machine: &Machine, words: &str, window: Duration) -> Duration {
+    Duration::from_millis(machine.share(words, millis(window)))
 }
 
 fn millis(span: Duration) -> u64 {
@@ -152,7 +158,7 @@ fn millis(span: Duration) -> u64 {
 
 /// A new tier begins now (its past is not missed); a state from the future is pulled back.
 fn repair(tier: &Tier, state: &mut State, moment: &Moment<'_>) -> bool {
-    if matches!(tier.when, When::Boot(_)) {
+    if matches!(tier.when, When::Boot(_) | When::Update) {
         return false;
     }
     if state.served.is_none_or(|served| served > moment.now) {

@@ -4,7 +4,13 @@ use super::*;
 use crate::tiers::Tiers;
 
 fn machine() -> Machine {
-    Machine { id: "m1".into(), boot: "b1".into(), os: "linux".into(), arch: "x86_64".into() }
+    Machine {
+        id: "m1".into(),
+        name: String::new(),
+        boot: "b1".into(),
+        os: "linux".into(),
+        arch: "x86_64".into(),
+    }
 }
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -186,4 +192,68 @@ fn random_clock_jumps_never_run_a_tier_twice_for_a_date() {
             last = Some(due.date);
         }
     }
+}
+
+/// A year of sleeps, reboots and restarts: each date is served once, on time when the machine was
+/// awake for it, and at its place in the window after it came back when not.
+#[test]
+fn no_date_is_lost_or_run_twice_in_a_year_of_sleeps() {
+    let mut seed = 7u64;
+    let mut random = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    let mut world = World::new(
+        "[tier.a]\ncron = \"30 2 * * *\"\nsplay = \"1h\"\ntimezone = \"Europe/Vienna\"\n\
+         [tier.b]\ncron = \"0 */6 * * *\"\nsplay = \"10m\"\ntimezone = \"Australia/Lord_Howe\"\n\
+         [tier.c]\ncron = \"15 0 1,15 * 1\"\ntimezone = \"America/Sao_Paulo\"\n\
+         [tier.d]\nat = \"boot\"\ndelay = \"150s\"\n",
+    );
+    let (mut now, end) = (at("2018-01-01T00:00:00Z"), at("2019-01-01T00:00:00Z"));
+    let (mut booted, mut awake_since) = (now, now);
+    let (mut boots, mut startups, mut missed) = (1, 0, 0);
+    let mut last: BTreeMap<String, DateTime<Utc>> = BTreeMap::new();
+    let since = |from: DateTime<Utc>, to: DateTime<Utc>| (to - from).to_std().unwrap();
+    while now < end {
+        let plan = world.step(now, since(booted, now), since(awake_since, now));
+        for due in &plan.due {
+            if due.tier == "d" {
+                startups += 1;
+                continue;
+            }
+            let tier = world.tiers.iter().find(|tier| tier.name == due.tier).unwrap();
+            let When::Cron(cron, zone) = &tier.when else { panic!("no cron") };
+            // The date that follows the one that was served before, as cron names it.
+            if let Some(before) = last.insert(due.tier.clone(), due.date) {
+                assert!(due.date > before, "{} again for {before}", due.tier);
+                let served = cron.next(before, zone).unwrap();
+                assert!(due.date >= served);
+            }
+            let on_time = due.date + super::place(tier, &world.machine);
+            assert!(now >= on_time, "{} before its time", due.tier);
+            let late = now - on_time;
+            if on_time >= awake_since {
+                assert!(late < chrono::Duration::seconds(2), "{} is {late} late", due.tier);
+            } else {
+                missed += 1;
+                let back = now - awake_since;
+                assert!(back <= chrono::Duration::seconds(61), "{} {back} after", due.tier);
+            }
+        }
+        let mut next = plan.wake.unwrap().max(now + Duration::from_secs(1));
+        if random(5) == 0 {
+            // Off or asleep for a while, from some moment before that on.
+            next = now + Duration::from_secs(random(4 * 86400));
+            awake_since = next;
+            if random(2) == 0 {
+                booted = next;
+                boots += 1;
+                world.machine.boot = format!("b{boots}");
+            }
+        }
+        now = next;
+    }
+    assert!(missed > 50, "{missed}");
+    // A boot that lasted less than 150 seconds has none.
+    assert!(startups > boots / 2 && startups <= boots, "{startups} of {boots}");
 }

@@ -122,7 +122,8 @@ pub fn remember(journal: &Journal, sync: &Result<Report>) -> Result<()> {
         }
         Err(failure) => value["error"] = failure.to_string().into(),
     }
-    journal.note(LAST_SYNC, &value.to_string())
+    journal.note(LAST_SYNC, &value.to_string())?;
+    journal.spool_sync(&value, now)
 }
 
 /// How a sync went, in one sentence.
@@ -171,7 +172,7 @@ pub fn namespace_repaired(release: &Release, files: &Manifest) -> Result<Namespa
 /// Notes a file that is not what was signed, so that the next sync repairs it. Only root can.
 pub fn mark_damaged(root: &Path, release: u64, path: &str) {
     if let Err(error) = Store::existing(root).mark_damaged(release, path) {
-        tracing::debug!(%error, path, "could not note a damaged file");
+        tracing::debug!(path, "could not note a damaged file: {error}");
     }
 }
 

@@ -6,11 +6,15 @@
 //! once on each day (a skipped time right after the gap, a repeated one the first time); an
 //! expression with a wildcard or step in minutes or hours keeps its rhythm in real time.
 
+mod field;
+
 use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Duration, LocalResult, NaiveDateTime, Offset, TimeZone, Utc};
 use jiff::tz::AmbiguousOffset;
 use serde::{Deserialize, Deserializer};
+
+use field::FIELDS;
 
 /// The time zone that a tier is planned in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -144,24 +148,30 @@ impl FromStr for Cron {
         if fields.len() == 5 {
             fields.insert(0, "0");
         }
-        let &[second, minute, hour, day, month, weekday] = fields.as_slice() else {
+        let &[_, minute, hour, day, _, weekday] = fields.as_slice() else {
             return Err(wrong(
                 "it needs 5 fields (minute hour day month weekday), or 6 with seconds first",
             ));
         };
-        let weekdays = weekdays(weekday).map_err(|e| wrong(&e))?;
-        let any = |field: &str| field.starts_with('*') || field == "?";
-        let day = if day == "?" { "*" } else { day };
+        let plain: Result<Vec<String>, String> =
+            FIELDS.iter().zip(&fields).map(|(field, text)| field.plain(text)).collect();
+        let mut plain = plain.map_err(|why| wrong(&why))?;
+        let any = |field: &str| field.starts_with(['*', '?']);
         let combinations = if any(day) || any(weekday) {
-            vec![(day, weekdays.as_str())]
+            vec![plain.join(" ")]
         } else {
-            vec![(day, "*"), ("*", weekdays.as_str())]
+            let of_month = std::mem::replace(&mut plain[3], "*".to_owned());
+            let on_weekdays = plain.join(" ");
+            plain[3] = of_month;
+            plain[5] = "*".to_owned();
+            vec![plain.join(" "), on_weekdays]
         };
         let mut patterns = Vec::new();
-        for (day, weekday) in combinations {
-            let expression = format!("{second} {minute} {hour} {day} {month} {weekday}");
-            let pattern: cron::Schedule =
-                expression.parse().map_err(|e: cron::error::Error| wrong(&e.to_string()))?;
+        for expression in combinations {
+            let pattern: cron::Schedule = expression.parse().map_err(|e: cron::error::Error| {
+                // What the fields say was checked; whatever it is, it is one line.
+                wrong(e.to_string().lines().last().unwrap_or_default())
+            })?;
             if pattern.after(&Utc.timestamp_nanos(0)).next().is_none() {
                 return Err(wrong("no date ever matches it"));
             }
@@ -176,51 +186,6 @@ impl<'de> Deserialize<'de> for Cron {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
-}
-
-/// crontab's weekday field as a list of names, which leaves nothing to count differently.
-fn weekdays(field: &str) -> Result<String, String> {
-    const NAMES: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
-    if field == "*" || field == "?" {
-        return Ok("*".to_owned());
-    }
-    let day = |word: &str| -> Result<usize, String> {
-        if let Ok(n) = word.parse::<usize>() {
-            return if n <= 7 { Ok(n) } else { Err(format!("there is no weekday {n}")) };
-        }
-        let upper: String = word.to_ascii_uppercase().chars().take(3).collect();
-        NAMES
-            .iter()
-            .position(|n| *n == upper && word.is_ascii())
-            .ok_or_else(|| format!("there is no weekday {word:?}"))
-    };
-    let mut chosen = [false; 7];
-    for item in field.split(',') {
-        let (range, step) = match item.split_once('/') {
-            Some((range, step)) => {
-                let step: usize = step.parse().map_err(|_| format!("{item:?} has no step"))?;
-                (range, step)
-            }
-            None => (item, 1),
-        };
-        if step == 0 || step > 7 {
-            return Err(format!("{item:?} has no usable step"));
-        }
-        let (first, last) = match range.split_once('-') {
-            _ if range == "*" => (0, 6),
-            Some((first, last)) => {
-                let (first, last) = (day(first)?, day(last)?);
-                (first, if last < first { last + 7 } else { last })
-            }
-            None if step > 1 => (day(range)?, 6),
-            None => (day(range)?, day(range)?),
-        };
-        for n in (first..=last).step_by(step) {
-            chosen[n % 7] = true;
-        }
-    }
-    let names: Vec<&str> = NAMES.iter().zip(chosen).filter(|(_, c)| *c).map(|(n, _)| *n).collect();
-    Ok(if names.len() == 7 { "*".to_owned() } else { names.join(",") })
 }
 
 /// No zone has changed its clock by more than this at once in cron's lifetime but for the date
@@ -290,3 +255,7 @@ fn gap_end(zone: &Zone, local: NaiveDateTime) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 #[path = "schedule_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "schedule_croner_tests.rs"]
+mod croner_tests;

@@ -1,6 +1,6 @@
 //! Which jobs run on this machine: a pure function of the job, the machine and its tags.
 
-use crate::{jobs::Job, machine::Machine};
+use crate::{console, jobs::Job, machine::Machine};
 
 /// What a job's filters are compared with.
 #[derive(Debug, Clone)]
@@ -24,6 +24,12 @@ pub fn skip_reason(job: &Job, here: &Here<'_>) -> Option<String> {
     if !keys.tags.is_empty() && !keys.tags.iter().any(|t| here.tags.contains(t)) {
         return Some(format!("no tag {} is set", keys.tags.join(" or ")));
     }
+    if !keys.hosts.is_empty() && !keys.hosts.iter().any(|glob| is_called(&machine.name, glob)) {
+        return Some(format!("its name {:?} is not {}", machine.name, keys.hosts.join(" or ")));
+    }
+    if keys.user.as_deref() == Some(console::NAME) {
+        return Some("nobody is logged in at the console".to_owned());
+    }
     if let Some(percent) = keys.percent {
         let share = machine.share(&format!("percent:{}", job.name), 100);
         if share >= u64::from(percent) {
@@ -33,6 +39,14 @@ pub fn skip_reason(job: &Job, here: &Here<'_>) -> Option<String> {
         }
     }
     None
+}
+
+/// Whether `glob` matches a host's name, whole or up to its first dot, in any case.
+fn is_called(name: &str, glob: &str) -> bool {
+    let any_case = glob::MatchOptions { case_sensitive: false, ..glob::MatchOptions::default() };
+    let short = name.split('.').next().unwrap_or_default();
+    glob::Pattern::new(glob)
+        .is_ok_and(|glob| [name, short].iter().any(|name| glob.matches_with(name, any_case)))
 }
 
 /// One name for each processor.
@@ -50,8 +64,13 @@ mod tests {
     use crate::tiers::{Keys, What};
 
     fn verdict(change: impl Fn(&mut Keys), id: &str) -> Option<String> {
-        let machine =
-            Machine { id: id.into(), boot: "b".into(), os: "linux".into(), arch: "aarch64".into() };
+        let machine = Machine {
+            id: id.into(),
+            name: "Lab-7.example.com".into(),
+            boot: "b".into(),
+            os: "linux".into(),
+            arch: "aarch64".into(),
+        };
         let mut keys = Keys::default();
         change(&mut keys);
         let job = Job {
@@ -77,6 +96,21 @@ mod tests {
         assert!(verdict(|k| k.arch = vec!["amd64".into()], "m").is_some());
         assert_eq!(verdict(|k| k.tags = vec!["lab".into(), "office".into()], "m"), None);
         assert!(verdict(|k| k.tags = vec!["office".into()], "m").is_some());
+        for fits in ["lab-*", "LAB-7", "*.example.com", "lab-[0-9].*"] {
+            assert_eq!(
+                verdict(|k| k.hosts = vec!["web-*".into(), fits.into()], "m"),
+                None,
+                "{fits}"
+            );
+        }
+        assert_eq!(
+            verdict(|k| k.hosts = vec!["web-*".into(), "lab".into()], "m").unwrap(),
+            "its name \"Lab-7.example.com\" is not web-* or lab"
+        );
+        assert_eq!(
+            verdict(|k| k.user = Some("@console".into()), "m").unwrap(),
+            "nobody is logged in at the console"
+        );
         assert!(verdict(|k| k.percent = Some(0), "m").is_some());
         assert_eq!(verdict(|k| k.percent = Some(100), "m"), None);
     }

@@ -1,108 +1,213 @@
-//! `ldi status`: one screen that says what is wrong and what to do.
+//! `ldi status`: one screen that leads with what is wrong and what to do about it.
+//!
+//! Only looks: nothing is made, repaired or set aside here, so that it works on a full or
+//! read-only disk, for any account, and beside a journal that is damaged.
+
+mod disk;
+mod findings;
+mod screen;
+
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    Result,
+    Failure, Result,
     cli::{print, print_json},
     config::Config,
     daemon,
     inspect::{self, Next},
     journal::{Filter, Journal, Run},
     machine::Machine,
-    parse::Span,
     release,
-    table::{self, table},
-    tier,
+    tier::{self, World},
     tiers::Tiers,
+    update,
 };
 
-#[derive(Debug, Serialize)]
-struct Status {
-    version: &'static str,
-    release: Option<u64>,
-    pinned: Option<u64>,
-    damaged: bool,
-    ring: String,
-    source: Option<String>,
-    last_sync: Option<Value>,
-    last_sync_outcome: Option<String>,
-    stale: bool,
-    daemon: bool,
-    paused: Option<String>,
-    tiers: Vec<TierStatus>,
-    failing: Vec<Run>,
-    running: Vec<Run>,
-    open_breakers: Vec<String>,
-    spool: u64,
-    faults: Vec<String>,
+use disk::Disk;
+pub use findings::Finding;
+pub use screen::{ago, soon};
+
+/// All that is known, as `ldi status --json` says it.
+#[derive(Debug, Default, Serialize)]
+pub struct Status {
+    /// Nothing is wrong.
+    pub ok: bool,
+    /// What is wrong or worth knowing, worst first, each with what to do.
+    pub findings: Vec<Finding>,
+    /// Of this program.
+    pub version: &'static str,
+    /// Which version of `ldi` serves, and what became of new ones.
+    pub update: update::Shown,
+    /// The active release.
+    pub release: Option<u64>,
+    /// The release that this machine is held at.
+    pub pinned: Option<u64>,
+    /// A file of the active release is not what was signed.
+    pub damaged: bool,
+    /// The ring that is followed.
+    pub ring: String,
+    /// The source that answered last, else the first one.
+    pub source: Option<String>,
+    /// When the last sync was, and its report or error.
+    pub last_sync: Option<Value>,
+    /// Its outcome, or `failed`.
+    pub last_sync_outcome: Option<String>,
+    /// When a source last confirmed the library.
+    pub last_good_sync: Option<DateTime<Utc>>,
+    /// The metadata has expired.
+    pub stale: bool,
+    /// A daemon is running.
+    pub daemon: bool,
+    /// Until when tiers are held, in words.
+    pub paused: Option<String>,
+    /// Every tier.
+    pub tiers: Vec<TierStatus>,
+    /// The newest run of each job that did not end well.
+    pub failing: Vec<Run>,
+    /// What runs now.
+    pub running: Vec<Run>,
+    /// Jobs that are left out for a time after too many failures.
+    pub open_breakers: Vec<tier::OpenBreaker>,
+    /// Results that wait for the fleet server.
+    pub spool: u64,
+    /// Their bytes.
+    pub spool_bytes: u64,
+    /// Results that were dropped before the server heard of them.
+    pub spool_dropped: u64,
+    /// The sentences of `findings` that are wrong.
+    pub faults: Vec<String>,
+    #[serde(skip)]
+    facts: Facts,
 }
 
-#[derive(Debug, Serialize)]
-struct TierStatus {
-    tier: String,
-    when: String,
-    last: Option<DateTime<Utc>>,
-    last_end: Option<DateTime<Utc>>,
-    last_result: Option<String>,
-    next: Option<DateTime<Utc>>,
+/// What findings are made of beside what is shown.
+#[derive(Debug, Default)]
+struct Facts {
+    root: PathBuf,
+    no_source: bool,
+    config: Option<String>,
+    tiers: Option<String>,
+    journal: Option<Failure>,
+    set_aside: Option<PathBuf>,
+    set_aside_note: Option<String>,
+    disk: Option<Disk>,
+    too_stale: Option<String>,
 }
 
-/// Shows the status. Its exit code is 0 whenever it could be told.
-#[allow(clippy::needless_pass_by_value)] // The configuration ends here.
-pub fn status(config: Config, json: bool) -> Result<u8> {
-    let machine = Machine::this();
-    let status = gather(&config, &machine)?;
+/// One tier.
+#[derive(Debug, Serialize)]
+pub struct TierStatus {
+    /// Its name.
+    pub tier: String,
+    /// Its expression.
+    pub when: String,
+    /// Its last start.
+    pub last: Option<DateTime<Utc>>,
+    /// Its last end.
+    pub last_end: Option<DateTime<Utc>>,
+    /// How it ended: one sentence.
+    pub last_result: Option<String>,
+    /// Its next start.
+    pub next: Option<DateTime<Utc>>,
+}
+
+/// Shows the status. Its exit code is 0 whenever it could be told; a configuration that cannot
+/// be read is shown too, and is the failure of the command.
+pub fn status(file: &Path, json: bool) -> Result<u8> {
+    let (config, wrong) = match Config::load(file) {
+        Ok(config) => (config, None),
+        Err(failure) => (Config::guess(file), Some(failure)),
+    };
+    let mut status = gather(&config, &Machine::this());
+    status.facts.config = wrong.as_ref().map(ToString::to_string);
+    status.judge();
     if json {
         print_json(&status)?;
     } else {
-        print(&shown(&config, &status))?;
+        print(&screen::screen(&status))?;
     }
-    Ok(0)
+    wrong.map_or(Ok(0), Err)
 }
 
-fn gather(config: &Config, machine: &Machine) -> Result<Status> {
-    let mut faults = Vec::new();
-    let active = release::active(&config.root);
-    let mut status = Status {
-        version: env!("CARGO_PKG_VERSION"),
-        release: active.as_ref().ok().map(|r| r.number),
-        pinned: codesync::store::Store::existing(&config.root).pinned().ok().flatten(),
-        damaged: active.as_ref().is_ok_and(|r| r.is_damaged()),
-        ring: config.sync.ring.clone(),
-        source: config.sync.source.first().cloned(),
-        last_sync: None,
-        last_sync_outcome: None,
-        stale: false,
-        daemon: tier::is_held(&config.root, "daemon"),
-        paused: None,
-        tiers: Vec::new(),
-        failing: Vec::new(),
-        running: Vec::new(),
-        open_breakers: Vec::new(),
-        spool: 0,
-        faults: Vec::new(),
-    };
-    let tiers = match inspect::catalogue(config, None) {
-        Ok((_, catalogue)) => catalogue.tiers,
-        Err(failure) => {
-            faults.push(failure.to_string());
-            Tiers::built_in()
+impl Status {
+    /// The status as a daemon sees it, which knows its tiers and has its journal open.
+    pub fn of_daemon(world: &World, tiers: &Tiers) -> Self {
+        let mut status = Self::of_release(&world.config, &world.machine);
+        let World { config, machine, journal } = world;
+        status.facts.journal = from_journal(&mut status, journal, tiers, config, machine).err();
+        // Reading every job is for those who have a reason to.
+        if journal.any_breaker().unwrap_or(false)
+            && let Ok((_, catalogue)) = inspect::catalogue(config, None)
+        {
+            status.open_breakers = tier::open_breakers(config, journal, &catalogue.jobs);
         }
-    };
-    // Nothing is made here: a machine that never synced has no journal, and that is no fault.
-    if config.root.join("state.db").exists() {
-        match Journal::open(&config.root, machine) {
-            Ok(journal) => {
-                from_journal(&mut status, &journal, &tiers, config, machine, &mut faults)?;
-            }
-            Err(failure) => faults.push(failure.to_string()),
-        }
+        status.judge();
+        status
     }
-    status.faults = faults;
-    Ok(status)
+
+    fn of_release(config: &Config, machine: &Machine) -> Self {
+        let root = &config.root;
+        let active = release::active(root);
+        let mut status = Self {
+            version: env!("CARGO_PKG_VERSION"),
+            update: update::Shown::gather(config, machine),
+            release: active.as_ref().ok().map(|r| r.number),
+            pinned: codesync::store::Store::existing(root).pinned().ok().flatten(),
+            damaged: active.as_ref().is_ok_and(|r| r.is_damaged()),
+            ring: config.sync.ring.clone(),
+            source: config.sync.source.first().cloned(),
+            daemon: tier::is_held(root, "daemon"),
+            ..Self::default()
+        };
+        status.facts.root.clone_from(root);
+        status.facts.no_source = config.sync.source.is_empty();
+        status.facts.disk = disk::of(root);
+        status.facts.set_aside = set_aside(root);
+        status
+    }
+
+    fn judge(&mut self) {
+        self.findings = findings::findings(self);
+        let wrong = self.findings.iter().filter(|finding| finding.wrong);
+        self.faults = wrong.map(|finding| finding.what.clone()).collect();
+        self.ok = self.faults.is_empty();
+    }
+}
+
+fn gather(config: &Config, machine: &Machine) -> Status {
+    let mut status = Status::of_release(config, machine);
+    let (tiers, jobs) = match inspect::catalogue(config, None) {
+        Ok((_, catalogue)) => (catalogue.tiers, catalogue.jobs),
+        Err(failure) => {
+            status.facts.tiers = status.release.map(|_| failure.to_string());
+            (Tiers::built_in(), Vec::new())
+        }
+    };
+    let looked = Journal::look(&config.root, machine).and_then(|journal| match journal {
+        // A machine that never synced has no journal, and that is no fault.
+        None => Ok(()),
+        Some(journal) => {
+            status.open_breakers = tier::open_breakers(config, &journal, &jobs);
+            from_journal(&mut status, &journal, &tiers, config, machine)
+        }
+    });
+    status.facts.journal = looked.err();
+    status
+}
+
+/// A journal that was set aside and that nobody has removed yet.
+fn set_aside(root: &Path) -> Option<PathBuf> {
+    let files = std::fs::read_dir(root).ok()?.flatten().map(|entry| entry.path());
+    files
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("state.db.broken-") && name.ends_with('Z')
+        })
+        .max()
 }
 
 fn from_journal(
@@ -111,23 +216,21 @@ fn from_journal(
     tiers: &Tiers,
     config: &Config,
     machine: &Machine,
-    faults: &mut Vec<String>,
 ) -> Result<()> {
-    faults.extend(journal.noted("journal_fault")?);
-    status.last_sync =
-        journal.noted(release::LAST_SYNC)?.and_then(|text| serde_json::from_str(&text).ok());
+    let noted = |key: &str| journal.noted(key);
+    status.facts.set_aside_note = noted("journal_fault")?;
+    let date = |text: String| DateTime::from_timestamp(text.parse().ok()?, 0);
+    status.last_good_sync = noted(release::LAST_GOOD_SYNC)?.and_then(date);
+    status.last_sync = noted(release::LAST_SYNC)?.and_then(|text| serde_json::from_str(&text).ok());
     if let Some(sync) = &status.last_sync {
         let word = |key: &str| sync["report"][key].as_str().map(str::to_owned);
         status.last_sync_outcome =
             word("outcome").or_else(|| sync["error"].is_string().then(|| "failed".to_owned()));
         status.source = word("source").or(status.source.take());
         status.stale = sync["report"]["stale"].as_bool().unwrap_or(false);
-        if !matches!(status.last_sync_outcome.as_deref(), Some("updated" | "current")) {
-            let reason = word("reason").or_else(|| sync["error"].as_str().map(str::to_owned));
-            faults.push(format!("the last sync failed: {}", reason.unwrap_or_default()));
-        }
     }
-    status.paused = journal.noted(daemon::PAUSED)?.and_then(|text| {
+    status.facts.too_stale = tier::too_stale(config, status.last_good_sync);
+    status.paused = noted(daemon::PAUSED)?.and_then(|text| {
         let until: i64 = text.parse().ok()?;
         if until == 0 {
             return Some("until `ldi resume`".to_owned());
@@ -136,8 +239,7 @@ fn from_journal(
         Some(format!("until {}", until.to_rfc3339()))
     });
     let rows = journal.tiers()?;
-    let next = inspect::next(tiers, &rows, config, machine);
-    for Next { tier, when, start } in next {
+    for Next { tier, when, start } in inspect::next(tiers, &rows, config, machine) {
         let row = rows.get(&tier).cloned().unwrap_or_default();
         status.tiers.push(TierStatus {
             tier,
@@ -148,111 +250,11 @@ fn from_journal(
             next: start.map(|s| s.at),
         });
     }
+    let waiting = journal.waiting()?;
+    status.spool = waiting.entries;
+    (status.spool_bytes, status.spool_dropped) = (waiting.bytes, waiting.dropped);
     status.failing = journal.failing()?;
     let running = Filter { outcome: Some("running".to_owned()), limit: 1000, ..Filter::default() };
     status.running = journal.history_now(&running)?;
     Ok(())
-}
-
-fn shown(config: &Config, status: &Status) -> String {
-    let mut text = String::new();
-    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<10} {value}\n"));
-    line(
-        "release",
-        match (status.release, status.damaged) {
-            (None, _) => "none yet; run `ldi sync`".to_owned(),
-            (Some(n), true) => {
-                format!("{n} of ring {}, DAMAGED: the next sync repairs it", status.ring)
-            }
-            (Some(n), false) if status.pinned.is_some() => {
-                format!("{n} of ring {}, PINNED: no sync changes it until `ldi unpin`", status.ring)
-            }
-            (Some(n), false) => format!("{n} of ring {}", status.ring),
-        },
-    );
-    line(
-        "source",
-        status
-            .source
-            .clone()
-            .unwrap_or_else(|| format!("none; set it in {}", config.file.display())),
-    );
-    let time = status
-        .last_sync
-        .as_ref()
-        .and_then(|s| s["time"].as_str()?.parse::<DateTime<Utc>>().ok())
-        .map_or_else(String::new, |t| format!(", {}", ago(t)));
-    let stale = if status.stale {
-        ", STALE: nothing new can be accepted until it is signed anew"
-    } else {
-        ""
-    };
-    line(
-        "last sync",
-        format!("{}{time}{stale}", status.last_sync_outcome.as_deref().unwrap_or("never")),
-    );
-    let paused = status.paused.as_ref().map_or_else(String::new, |p| format!(", PAUSED {p}"));
-    line("daemon", format!("{}{paused}", if status.daemon { "running" } else { "not running" }));
-    line("spool", format!("{} entries", status.spool));
-    line("version", status.version.to_owned());
-    if !status.tiers.is_empty() {
-        let mut rows = table(&["TIER", "LAST", "RESULT", "NEXT"]);
-        for tier in &status.tiers {
-            rows.add_row(vec![
-                tier.tier.clone(),
-                tier.last.map_or_else(|| "never".to_owned(), ago),
-                tier.last_result.clone().unwrap_or_default(),
-                tier.next.map_or_else(|| "at the next boot".to_owned(), soon),
-            ]);
-        }
-        text.push_str(&format!("\n{}", table::text(&rows)));
-    }
-    if !status.failing.is_empty() {
-        let mut rows = table(&["FAILING JOB", "OUTCOME", "WHEN", "REASON"]);
-        for run in &status.failing {
-            rows.add_row(vec![
-                run.job.clone().into(),
-                table::outcome(&run.outcome),
-                ago(run.started).into(),
-                run.reason.clone().unwrap_or_default().into(),
-            ]);
-        }
-        text.push_str(&format!("\n{}see: ldi logs JOB\n", table::text(&rows)));
-    }
-    for run in &status.running {
-        text.push_str(&format!("\nrunning: {} since {}", run.job, ago(run.started)));
-    }
-    if !status.faults.is_empty() {
-        text.push_str("\nWhat is wrong:\n");
-        for fault in &status.faults {
-            text.push_str(&format!("  {fault}\n"));
-        }
-    }
-    text
-}
-
-/// How long ago, for people.
-pub fn ago(then: DateTime<Utc>) -> String {
-    match (Utc::now() - then).to_std() {
-        Ok(span) if span.as_secs() < 60 => "just now".to_owned(),
-        Ok(span) => format!("{} ago", rough(span.as_secs())),
-        Err(_) => format!("in the future ({})", then.to_rfc3339()),
-    }
-}
-
-/// In how long, for people.
-pub fn soon(then: DateTime<Utc>) -> String {
-    match (then - Utc::now()).to_std() {
-        Ok(span) => format!("in {}", rough(span.as_secs().max(1))),
-        Err(_) => "due".to_owned(),
-    }
-}
-
-fn rough(seconds: u64) -> String {
-    let cut = match seconds {
-        s if s < 120 => s,
-        s if s < 2 * 86400 => s / 60 * 60,
-        s => s / 3600 * 3600,
-    };
-    Span::seconds(cut).to_string()
 }

@@ -8,10 +8,12 @@ use std::{
 use chrono::{DateTime, Utc};
 use codesync::pull::Report as SyncReport;
 use tokio::sync::watch;
+use tracing::Instrument;
 
 use crate::{
-    Failure, Result,
+    Failure, Result, cgroup,
     config::Config,
+    console,
     error::code,
     jobs::{self, Job},
     journal::Journal,
@@ -23,10 +25,12 @@ use crate::{
     tiers::{self, OnSyncFailure},
 };
 
+mod breaker;
 mod lock;
 mod report;
 mod work;
 
+pub use breaker::{OpenBreaker, open_breakers};
 pub use lock::{is_held, lock};
 pub use report::{JobReport, TierReport};
 pub use work::describe;
@@ -47,10 +51,20 @@ impl World {
     pub fn open(config: Config, machine: Machine) -> Result<Self> {
         // The store makes ROOT and its folders with their modes.
         codesync::store::Store::open(&config.root)?;
-        let journal = Journal::open(&config.root, &machine)?;
-        for lost in journal.recover(Utc::now())? {
+        let spools = config.server.url.is_some();
+        let journal = Journal::open(&config.root, &machine)?.spooling(spools);
+        // On a full disk the next start writes it down; this one must not fail for it.
+        let lost = journal.recover(Utc::now()).unwrap_or_else(|error| {
+            tracing::warn!("interrupted runs could not be written down: {error}");
+            Vec::new()
+        });
+        let ended = cgroup::end_leftovers(&config.root, !lost.is_empty());
+        if ended > 0 {
+            tracing::warn!(ended, "processes that an earlier ldi left behind were ended");
+        }
+        for lost in lost {
             let ended = supervise::end_leftovers(&lost.run);
-            tracing::warn!(run = lost.run, job = lost.job, ended, "a run was interrupted");
+            tracing::warn!(run = lost.run, job = lost.job, ended, "{} was interrupted", lost.job);
         }
         Ok(Self { config, machine, journal })
     }
@@ -75,6 +89,15 @@ pub async fn run(
     order: &Order,
     stop: watch::Receiver<bool>,
 ) -> Result<TierReport> {
+    let span = tracing::info_span!("tier", tier = order.tier);
+    whole(world, order, stop).instrument(span).await
+}
+
+async fn whole(
+    world: &Arc<World>,
+    order: &Order,
+    stop: watch::Receiver<bool>,
+) -> Result<TierReport> {
     let begun = Instant::now();
     if !tiers::good_name(&order.tier) || order.tier.contains('/') {
         let what = format!("{:?} cannot be the name of a tier", order.tier);
@@ -86,7 +109,7 @@ pub async fn run(
         return dry_run(world, order, begun);
     }
     if let Err(error) = world.journal.tier_starts(&order.tier, order.due, Utc::now()) {
-        tracing::warn!(%error, "the start of the tier could not be written down");
+        tracing::warn!("the start of the tier could not be written down: {error}");
     }
     let result = story(world, order, stop, begun).await;
     let words = match &result {
@@ -94,7 +117,7 @@ pub async fn run(
         Err(failure) => failure.to_string(),
     };
     if let Err(error) = world.journal.tier_ends(&order.tier, &words, Utc::now()) {
-        tracing::warn!(%error, "the end of the tier could not be written down");
+        tracing::warn!("the end of the tier could not be written down: {error}");
     }
     keep_house(world);
     result
@@ -116,7 +139,7 @@ async fn story(
     };
     let hold = release.hold()?;
     let files = release.manifest()?;
-    let catalogue = match jobs::catalogue(&release.tree, &files, Some(&order.tier)) {
+    let mut catalogue = match jobs::catalogue(&release.tree, &files, Some(&order.tier)) {
         Ok(catalogue) => catalogue,
         Err(failure) => {
             if failure.code() == code::REFUSED {
@@ -137,13 +160,17 @@ async fn story(
             Some((report.exit_code(), release::sentence(report)))
         });
     if let Some((exit, why)) = &sync_failed {
-        tracing::warn!(tier = order.tier, "{why}");
+        tracing::warn!("{why}");
         if tier.on_sync_failure == OnSyncFailure::Skip {
             let sentence = format!("tier {} was skipped, as the sync failed: {why}", order.tier);
             return Err(Failure::new(*exit, sentence));
         }
     }
-    too_stale(world)?;
+    let confirmed = world.journal.noted(release::LAST_GOOD_SYNC).ok().flatten();
+    let confirmed = confirmed.and_then(|text| DateTime::from_timestamp(text.parse().ok()?, 0));
+    if let Some(why) = too_stale(&world.config, confirmed) {
+        return Err(Failure::new(code::REFUSED, why));
+    }
 
     let namespace = release::namespace_repaired(&release, &files)?;
     let tags = world.config.all_tags();
@@ -155,7 +182,9 @@ async fn story(
         tree: &release.tree,
         tier: &order.tier,
         stop,
+        damaged: false.into(),
     };
+    console::settle(&mut catalogue.jobs);
     let jobs = shop.run_all(&catalogue.jobs, &here).await;
     drop(hold);
     Ok(TierReport {
@@ -172,13 +201,13 @@ async fn story(
 /// Syncs beside the running jobs of other tiers.
 pub async fn sync(world: &Arc<World>) -> Result<SyncReport> {
     let shared = Arc::clone(world);
-    let result = tokio::task::spawn_blocking(move || release::sync(&shared.config, &|_, _| {}))
-        .await
-        .unwrap_or_else(|error| {
-            Err(Failure::new(code::FAILED, format!("the sync broke off: {error}")))
-        });
+    let span = tracing::Span::current();
+    let work = move || span.in_scope(|| release::sync(&shared.config, &|_, _| {}));
+    let result = tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(Failure::new(code::FAILED, format!("the sync broke off: {error}")))
+    });
     if let Err(error) = release::remember(&world.journal, &result) {
-        tracing::warn!(%error, "the sync could not be written down");
+        tracing::warn!("the sync could not be written down: {error}");
     }
     result
 }
@@ -212,27 +241,21 @@ fn known_tier<'a>(
     })
 }
 
-/// With `sync.max_stale`, a library that nobody confirmed for so long is not run.
-fn too_stale(world: &World) -> Result<()> {
-    let Some(limit) = world.config.sync.max_stale else { return Ok(()) };
-    let last = world
-        .journal
-        .noted(release::LAST_GOOD_SYNC)?
-        .and_then(|text| DateTime::from_timestamp(text.parse().ok()?, 0));
+/// With `sync.max_stale`, a library that nobody confirmed for so long is not run: why not, when
+/// `last` is the last sync that confirmed it.
+pub fn too_stale(config: &Config, last: Option<DateTime<Utc>>) -> Option<String> {
+    let limit = config.sync.max_stale?;
     let age = last.and_then(|last| (Utc::now() - last).to_std().ok());
     // A date in the future is a clock that was set back: not stale.
-    if last.is_none() || age.is_some_and(|age| age > limit.0) {
-        return Err(Failure::new(
-            code::REFUSED,
-            format!("the library was not confirmed within {limit} (max_stale), so nothing is run"),
-        ));
-    }
-    Ok(())
+    (last.is_none() || age.is_some_and(|age| age > limit.0)).then(|| {
+        format!("the library was not confirmed within {limit} (max_stale), so nothing is run")
+    })
 }
 
 fn dry_run(world: &World, order: &Order, begun: Instant) -> Result<TierReport> {
     let release = release::active(&world.config.root)?;
-    let catalogue = jobs::catalogue(&release.tree, &release.manifest()?, Some(&order.tier))?;
+    let mut catalogue = jobs::catalogue(&release.tree, &release.manifest()?, Some(&order.tier))?;
+    console::settle(&mut catalogue.jobs);
     known_tier(&catalogue.tiers, &order.tier, release.number)?;
     let tags = world.config.all_tags();
     let here = Here { machine: &world.machine, tags: &tags };
@@ -260,20 +283,24 @@ pub fn not_now(world: &World, job: &Job, here: &Here<'_>) -> Option<String> {
     if let Some(reason) = select::skip_reason(job, here) {
         return Some(reason);
     }
-    if job.keys.run_once && world.journal.once(&job.name).ok()?.as_deref() == Some(&job.content) {
+    if job.keys.run_once && world.journal.once(&job.memory()).ok()?.as_deref() == Some(&job.content)
+    {
         return Some("it succeeded once with this content (run_once)".to_owned());
     }
-    None
+    breaker::why_open(world, job)
 }
 
 fn keep_house(world: &World) {
     let history = &world.config.history;
     if let Err(error) = world.journal.prune(history.runs) {
-        tracing::warn!(%error, "old runs could not be removed");
+        tracing::warn!("old runs could not be removed: {error}");
+    }
+    if let Err(error) = world.journal.trim_spool(world.config.spool, Utc::now()) {
+        tracing::warn!("old entries of the spool could not be removed: {error}");
     }
     let folder = world.config.root.join("logs");
     if let Err(error) = logs::prune(&folder, history.logs, history.log_bytes) {
-        tracing::warn!(%error, "old logs could not be removed");
+        tracing::warn!("old logs could not be removed: {error}");
     }
 }
 

@@ -9,10 +9,10 @@ use toml::Spanned;
 
 mod keys;
 
-pub use keys::{Gate, Keys};
+pub use keys::{Gate, Keys, MOST_SECRETS, Ration};
 
 use crate::{
-    parse::{self, Span, Wrong, line_of},
+    parse::{self, Size, Span, Wrong, line_of},
     schedule::{Cron, Zone},
 };
 
@@ -26,6 +26,8 @@ pub enum When {
     Cron(Cron, Zone),
     /// Once per boot, so long after it.
     Boot(Duration),
+    /// By no clock: when a new agent has to prove itself.
+    Update,
 }
 
 /// What a tier does when the sync before it failed.
@@ -57,6 +59,7 @@ impl fmt::Display for When {
         match self {
             When::Cron(cron, zone) => write!(f, "{cron} {zone}"),
             When::Boot(delay) => write!(f, "boot + {}", Span(*delay)),
+            When::Update => f.write_str("update"),
         }
     }
 }
@@ -121,6 +124,7 @@ struct RawTier {
 #[serde(rename_all = "lowercase")]
 enum At {
     Boot,
+    Update,
 }
 
 #[derive(Deserialize)]
@@ -151,10 +155,19 @@ struct RawJob {
     arch: Vec<String>,
     #[serde(default)]
     tags: Vec<String>,
+    #[serde(default)]
+    hosts: Vec<String>,
     percent: Option<u8>,
     user: Option<String>,
     #[serde(default)]
     nice: u8,
+    memory: Option<Size>,
+    cpu: Option<u32>,
+    processes: Option<u32>,
+    #[serde(default)]
+    secrets: Vec<String>,
+    breaker: Option<u32>,
+    breaker_for: Option<Span>,
 }
 
 impl Tiers {
@@ -243,6 +256,13 @@ fn tier(file: &str, line: usize, name: &str, raw: RawTier) -> Result<Tier, Wrong
             }
             When::Boot(raw.delay.map_or(Duration::ZERO, |s| s.0))
         }
+        (None, Some(At::Update)) => {
+            let given = [("timezone", raw.timezone.is_some()), ("delay", raw.delay.is_some())];
+            if let Some((key, _)) = given.iter().find(|(_, given)| *given) {
+                return Err(wrong(file, line, key, "means nothing with at = \"update\""));
+            }
+            When::Update
+        }
         (Some(_), Some(_)) => {
             return Err(wrong(file, line, "at", "a tier has either cron or at, not both"));
         }
@@ -306,9 +326,15 @@ fn job(file: &str, line: usize, raw: RawJob) -> Result<Job, Wrong> {
         os: raw.os,
         arch: raw.arch,
         tags: raw.tags,
+        hosts: raw.hosts,
         percent: raw.percent,
         user: raw.user,
+        console: false,
         nice: raw.nice,
+        ration: Ration { memory: raw.memory, cpu: raw.cpu, processes: raw.processes },
+        secrets: raw.secrets,
+        breaker: raw.breaker,
+        breaker_for: raw.breaker_for,
     };
     keys.check().map_err(|(key, what)| wrong(file, line, key, what))?;
     Ok(Job { name, tier: raw.tier, what, keys, line })

@@ -3,9 +3,9 @@
 use super::*;
 
 #[test]
-fn the_built_in_tiers_are_five() {
+fn the_built_in_tiers_are_six() {
     let names: Vec<String> = Tiers::built_in().tiers.into_keys().collect();
-    assert_eq!(names, ["daily", "every15", "hourly", "startup", "weekly"]);
+    assert_eq!(names, ["daily", "every15", "hourly", "startup", "update", "weekly"]);
 }
 
 #[test]
@@ -16,7 +16,7 @@ fn a_file_adds_to_and_overrides_them() {
          [[job]]\ntier = \"nightly\"\nfunction = \"recon\"\nargs = [\"a b\", \"\"]\ntimeout = \"10m\"\n",
     )
     .unwrap();
-    assert_eq!(tiers.tiers.len(), 6);
+    assert_eq!(tiers.tiers.len(), 7);
     assert_eq!(tiers.tiers["daily"].on_sync_failure, OnSyncFailure::Skip);
     assert_eq!(tiers.jobs[0].name, "nightly/recon");
     assert_eq!(tiers.jobs[0].keys.args, ["a b", ""]);
@@ -57,6 +57,10 @@ fn what_is_wrong_is_named_with_line_and_key() {
         (
             "[[job]]\ntier = \"daily\"\nscript = \"x\"\nwait_for = [\"vpn\"]\n",
             "line 4, key wait_for: unknown variant `vpn`",
+        ),
+        (
+            "[[job]]\ntier = \"daily\"\nscript = \"x\"\nhosts = [\"lab-[\"]\n",
+            "line 1, key hosts: \"lab-[\" is no glob of host names",
         ),
         (
             "[[job]]\ntier = \"daily\"\nscript = \"x\"\npercent = 101\n",

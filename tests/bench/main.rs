@@ -6,12 +6,14 @@
 mod account;
 mod cases;
 mod crowd;
+mod daemon;
 mod git;
 mod instructions;
+mod job;
 mod numbers;
 mod site;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -23,6 +25,8 @@ use site::Site;
 
 /// First syncs of larger libraries are measured when they are asked for by name.
 const FIRST_MAX: usize = 10_000;
+/// Jobs of a tier.
+const JOBS: usize = 1_000;
 
 /// Measures codesync and ldi against stock rsync over the same sshd.
 #[derive(Debug, Parser)]
@@ -75,8 +79,12 @@ enum Case {
     Crowd,
     /// What serve executes when nothing is new, counted by callgrind.
     Instructions,
+    /// What a job of a tier costs beside its own program.
+    Job,
     /// Starting scripts through the loader.
     Loader,
+    /// The daemon: idle, starting, running many jobs, planning.
+    Daemon,
 }
 
 fn main() -> ExitCode {
@@ -150,6 +158,19 @@ fn measure(mut args: Args) -> Result<bool> {
     if let Some(repository) = &args.history {
         println!("\n{} commits of {}", args.steps, repository.display());
         let list = cases::history(repository, args.steps)?;
+        numbers::print(&list);
+        figures.extend(list);
+    }
+    if wants(Case::Daemon) {
+        println!("\nthe daemon");
+        let idle = Duration::from_secs(if args.quick { 20 } else { 300 });
+        let list = daemon::all(args.seed, args.rounds, idle)?;
+        numbers::print(&list);
+        figures.extend(list);
+    }
+    if wants(Case::Job) {
+        println!("\ntiers of {JOBS} jobs, {} rounds", args.rounds);
+        let list = job::jobs(JOBS, args.rounds)?;
         numbers::print(&list);
         figures.extend(list);
     }

@@ -2,63 +2,21 @@
 //!
 //! Needs Linux and root; left out elsewhere, and says so.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e::{Done, command, program};
-use nix::sys::statvfs::statvfs;
+use e2e::{
+    Done, command,
+    disk::{PAGE, Small},
+    program,
+};
 
 use crate::{Plan, site::Site, tally::Tally};
 
-const PAGE: u64 = 4096;
-const ROOMY: u64 = 1 << 30;
-
-/// A tmpfs; unmounted when dropped.
-struct Small(PathBuf);
-
-impl Small {
-    fn mount(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder)?;
-        let mut mount = command(&program("mount")?);
-        mount.args(["-t", "tmpfs", "-o", &format!("size={ROOMY},mode=755"), "faults"]);
-        e2e::run(mount.arg(folder))?.success()?;
-        Ok(Self(folder.to_owned()))
-    }
-
-    /// Leaves `room` bytes free.
-    fn leave(&self, room: u64) -> Result<()> {
-        let now = statvfs(&self.0)?;
-        let used = now.blocks().saturating_sub(now.blocks_free()) * now.fragment_size();
-        self.resize((used + room).max(PAGE))
-    }
-
-    fn resize(&self, size: u64) -> Result<()> {
-        let mut mount = command(&program("mount")?);
-        mount.args(["-o", &format!("remount,size={size}")]);
-        e2e::run(mount.arg(&self.0))?.success().map(drop)
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        if let Ok(umount) = program("umount") {
-            e2e::run(command(&umount).arg("-l").arg(&self.0)).ok();
-        }
-    }
-}
-
 /// The case.
 pub fn run(plan: Plan) -> Result<Vec<Tally>> {
-    if !cfg!(target_os = "linux") || !nix::unistd::Uid::effective().is_root() {
-        println!("the full disk is left out: it needs Linux and root");
-        return Ok(Vec::new());
-    }
-    let probe = tempfile::tempdir()?;
-    if let Err(error) = Small::mount(probe.path()) {
-        println!("the full disk is left out: no tmpfs can be mounted here: {error:#}");
+    if !Small::possible()? {
+        println!("the full disk is left out: it needs Linux, root and a tmpfs that can be mounted");
         return Ok(Vec::new());
     }
     Ok(vec![first(plan)?, next(plan)?, publisher(plan)?])
@@ -87,7 +45,7 @@ fn sync(site: &Site, small: &Small, room: u64) -> Result<&'static str> {
     let active = site.whole()?;
     ensure!(active == before || active == Some(site.newest()), "{active:?} after {done}");
     ensure!(end != "done" || active == Some(site.newest()), "{active:?} after {done}");
-    small.resize(ROOMY)?;
+    small.make_room()?;
     site.recover()?;
     Ok(end)
 }
@@ -109,8 +67,7 @@ fn first(plan: Plan) -> Result<Tally> {
         Ok(())
     };
     site.recover()?;
-    let needed = statvfs(&root)?;
-    let needed = (needed.blocks() - needed.blocks_free()) * needed.fragment_size();
+    let needed = small.used()?;
     let rounds = plan.share(2) as u64;
     for round in 0..rounds {
         empty()?;
@@ -158,7 +115,7 @@ fn publisher(plan: Plan) -> Result<Tally> {
             site.sync()?.success().context("a client while the disk is full")?;
             let active = site.whole()?;
             ensure!(active == Some(old) || active == Some(old + 1), "{active:?} after {done}");
-            small.resize(ROOMY)?;
+            small.make_room()?;
             site.publish()?;
             site.recover()?;
             Ok(end)

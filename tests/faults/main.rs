@@ -14,6 +14,7 @@ mod lines;
 mod links;
 mod measure;
 mod relay;
+mod runs;
 mod site;
 mod tally;
 mod web;
@@ -63,6 +64,8 @@ enum Part {
 enum Case {
     /// kill -9 of client, server, publisher and receiver.
     Kill,
+    /// kill -9 of a tier in the middle of its jobs.
+    Runs,
     /// A full disk at every write.
     Disk,
     /// Connections cut, silent, and one byte at a time.
@@ -104,6 +107,7 @@ type Run = fn(Plan) -> Result<Vec<Tally>>;
 
 const CASES: &[(Case, Run)] = &[
     (Case::Kill, kill::run),
+    (Case::Runs, runs::run),
     (Case::Disk, disk::run),
     (Case::Lines, lines::run),
     (Case::Wire, wire::run),

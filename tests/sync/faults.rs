@@ -13,7 +13,7 @@ fn a_few_faults_of_each_kind() -> Result<()> {
         return Ok(());
     }
     let mut faults = command(&bin("faults")?);
-    faults.args(["--rounds", "4", "--case", "kill,disk,lines,wire,liar,links,crowd,clock"]);
+    faults.args(["--rounds", "4", "--case", "kill,runs,disk,lines,wire,liar,links,crowd,clock"]);
     let done = run_within(&mut faults, Duration::from_secs(600))?.success()?;
     eprintln!("{}", done.out());
     Ok(())

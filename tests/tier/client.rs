@@ -27,7 +27,7 @@ impl Client {
     pub fn configure(&self, more: &str) -> Result<()> {
         self.sandbox.configure(&[&self.sandbox.file_url()], None)?;
         let mut text = fs::read_to_string(self.sandbox.config())?;
-        let run = "\n[run]\nkill_after = \"1s\"\nretry_delay = \"1s\"\ngate_interval = \"1s\"\n";
+        let run = "\n[run]\nkill_after = \"1s\"\nretry_delay = \"1s\"\ngate_interval = \"1s\"\ngate_splay = \"1s\"\n";
         text.push_str(run);
         text.push_str(more);
         fs::write(self.sandbox.config(), text)?;

@@ -20,13 +20,15 @@ const SH: &str = "#!/bin/bash\n";
 const TIERS: &str =
     "[tier.often]\ncron = \"*/2 * * * * *\"\n[tier.startup]\nat = \"boot\"\ndelay = \"1s\"\n";
 
-struct Daemon {
+/// A running daemon; killed when dropped.
+pub struct Daemon {
     child: Child,
     socket: UnixDatagram,
 }
 
 impl Daemon {
-    fn start(client: &Client) -> Result<Self> {
+    /// Starts it and waits until it is ready.
+    pub fn start(client: &Client) -> Result<Self> {
         let path = client.sandbox.path("notify");
         let _ = fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path)?;
@@ -50,11 +52,13 @@ impl Daemon {
         Ok(String::from_utf8_lossy(&buffer[..n]).into_owned())
     }
 
-    fn send(&self, signal: Signal) -> Result<()> {
+    /// Sends it a signal.
+    pub fn send(&self, signal: Signal) -> Result<()> {
         Ok(kill(Pid::from_raw(i32::try_from(self.child.id())?), signal)?)
     }
 
-    fn stop(mut self) -> Result<()> {
+    /// Ends it, which it must do in time.
+    pub fn stop(mut self) -> Result<()> {
         self.send(Signal::SIGTERM)?;
         let begun = Instant::now();
         let status = self.child.wait()?;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use e2e::parts;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -71,6 +72,37 @@ fn a_killed_ldi_leaves_an_interrupted_run_and_no_process() -> Result<()> {
     ensure!(lives(pid), "nothing to clean up");
     client.ldi(0, &["run", "hourly", "--no-sync"])?;
     soon("the leftover is gone", || !lives(pid))?;
+    Ok(())
+}
+
+#[test]
+fn what_forked_away_without_a_trace_is_gone_after_a_killed_ldi() -> Result<()> {
+    // Nothing but a control group tells whose process it is.
+    let root = nix::unistd::Uid::effective().is_root();
+    if !cfg!(target_os = "linux") || !root || !parts::need(&["setsid", "env"])? {
+        return Ok(());
+    }
+    let Some(client) = Client::new()? else { return Ok(()) };
+    let away = "env -i \"$(command -v setsid)\" /bin/bash -c 'trap \"\" TERM HUP; (/bin/sleep 300 & echo $! >> '\"$LDI_STATE_DIR\"'/pids); echo $$ >> '\"$LDI_STATE_DIR\"'/pids; while :; do /bin/sleep 300; done' > /dev/null 2>&1 &";
+    client
+        .script("scripts/daily/10_away", &format!("{SH}{away}\nsleep 300\n"))?
+        .script(
+            "scripts/weekly/10_limited",
+            &format!("{SH}# ldi: processes=50 memory=256M\n{away}\nsleep 300\n"),
+        )?
+        .publish()?;
+    for tier in ["daily/10_away", "weekly/10_limited"] {
+        let mut child = start(&client, &["run", tier.split('/').next().unwrap_or_default()])?;
+        let file = client.state(tier).join("pids");
+        let ready = || fs::read_to_string(&file).is_ok_and(|text| text.lines().count() == 2);
+        soon("the job forked away", ready)?;
+        send(&child, Signal::SIGKILL)?;
+        child.wait()?;
+        let left = pids(&file)?;
+        ensure!(left.iter().all(|pid| lives(*pid)), "nothing to clean up: {left:?}");
+        client.ldi(0, &["run", "hourly", "--no-sync"])?;
+        ensure!(!left.iter().any(|pid| lives(*pid)), "{tier} left {left:?}");
+    }
     Ok(())
 }
 

@@ -98,7 +98,7 @@ pub(super) fn keys_of_header(path: &str, said: &[(usize, String)]) -> Result<Key
 }
 
 fn set(keys: &mut Keys, key: &str, value: &str) -> Result<(), String> {
-    const KNOWN: [&str; 14] = [
+    const KNOWN: [&str; 21] = [
         "args",
         "wait_for",
         "wait_deadline",
@@ -110,9 +110,16 @@ fn set(keys: &mut Keys, key: &str, value: &str) -> Result<(), String> {
         "os",
         "arch",
         "tags",
+        "hosts",
         "percent",
         "user",
         "nice",
+        "memory",
+        "cpu",
+        "processes",
+        "secrets",
+        "breaker",
+        "breaker_for",
     ];
     let list = || value.split(',').filter(|w| !w.is_empty()).map(str::to_owned).collect();
     let switch =
@@ -123,10 +130,12 @@ fn set(keys: &mut Keys, key: &str, value: &str) -> Result<(), String> {
         "wait_for" => {
             keys.wait_for = value
                 .split(',')
-                .map(|w| match w {
-                    "corp" => Ok(Gate::Corp),
-                    "internet" => Ok(Gate::Internet),
-                    _ => Err(format!("{w:?} is no gate; known: corp, internet")),
+                .map(|word| {
+                    let known = Gate::ALL.iter().find(|(name, _)| *name == word);
+                    known.map(|(_, gate)| *gate).ok_or_else(|| {
+                        let names = Gate::ALL.map(|(name, _)| name).join(", ");
+                        format!("{word:?} is no gate; known: {names}")
+                    })
                 })
                 .collect::<Result<_, _>>()?;
         }
@@ -139,9 +148,18 @@ fn set(keys: &mut Keys, key: &str, value: &str) -> Result<(), String> {
         "os" => keys.os = list(),
         "arch" => keys.arch = list(),
         "tags" => keys.tags = list(),
+        "hosts" => keys.hosts = list(),
         "percent" => keys.percent = Some(value.trim_end_matches('%').parse().map_err(number)?),
         "user" => keys.user = Some(value.to_owned()),
         "nice" => keys.nice = value.parse().map_err(number)?,
+        "memory" => keys.ration.memory = Some(value.parse()?),
+        "cpu" => {
+            keys.ration.cpu = Some(value.trim_end_matches('%').parse().map_err(number)?);
+        }
+        "processes" => keys.ration.processes = Some(value.parse().map_err(number)?),
+        "secrets" => keys.secrets = list(),
+        "breaker" => keys.breaker = Some(value.parse().map_err(number)?),
+        "breaker_for" => keys.breaker_for = Some(value.parse()?),
         _ => {
             return Err(match parse::nearest(key, &KNOWN) {
                 Some(near) => format!("is not a known key; did you mean {near}?"),

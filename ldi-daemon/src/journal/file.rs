@@ -8,10 +8,12 @@ use std::{
 };
 
 use chrono::Utc;
-use rusqlite::{Connection, ErrorCode, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use crate::{Failure, Result, error::code};
 
+// Later versions only add to it, with defaults: when a newer ldi that came through the library is
+// taken back, an older one goes on with what it wrote (docs/update.md).
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS runs (
     run TEXT PRIMARY KEY, tier TEXT NOT NULL, job TEXT NOT NULL, release INTEGER NOT NULL,
@@ -30,9 +32,48 @@ CREATE TABLE IF NOT EXISTS once (
     job TEXT PRIMARY KEY, content TEXT NOT NULL, done INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = 1;";
+CREATE TABLE IF NOT EXISTS breakers (
+    job TEXT PRIMARY KEY, content TEXT NOT NULL, failures INTEGER NOT NULL,
+    last INTEGER NOT NULL, reason TEXT NOT NULL
+) WITHOUT ROWID;
+PRAGMA user_version = 2;";
+/// What `SCHEMA` ends with. Each version only adds to the one before, so an older `ldi` goes on
+/// with a newer file, and `SCHEMA` brings any older file up to date.
+const VERSION: i32 = 2;
 
-pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
+/// The file, made where it is missing, and made anew where it cannot be read.
+pub(super) fn opened(path: &Path) -> Result<Connection> {
+    let error = match connect(path) {
+        Ok(db) => return Ok(db),
+        Err(error) if is_corrupt(&error) => error,
+        Err(error) => return Err(failed(path, &error)),
+    };
+    let aside = set_aside(path)?;
+    let db = connect(path).map_err(|e| failed(path, &e))?;
+    let note = format!(
+        "{}: {error}; it was set aside as {} on {} and the history starts anew",
+        path.display(),
+        aside.display(),
+        Utc::now().format("%Y-%m-%d %H:%M:%S UTC")
+    );
+    tracing::warn!("{note}");
+    db.execute("INSERT OR REPLACE INTO notes (key, value) VALUES ('journal_fault', ?1)", [note])
+        .map_err(|e| failed(path, &e))?;
+    Ok(db)
+}
+
+/// The file for reading, whatever the state of the disk.
+pub(super) fn look(path: &Path) -> rusqlite::Result<Connection> {
+    let open = || -> rusqlite::Result<Connection> {
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        db.busy_timeout(Duration::from_secs(5))?;
+        db.query_row("SELECT count(*) FROM runs", [], |_| Ok(()))?;
+        Ok(db)
+    };
+    open()
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // Reasons and names of jobs are nobody else's business; SQLite gives its side files the same
     // mode. If this fails, so does opening, which says why.
     let _ = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
@@ -47,8 +88,14 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     db.pragma_update(None, "journal_mode", "wal")?;
     db.pragma_update(None, "synchronous", "full")?;
-    if db.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))? == 0 {
+    if db.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))? < VERSION {
         db.execute_batch(SCHEMA)?;
+    }
+    // Younger than the first version; writes nothing where it is there.
+    if let Err(error) = db.execute_batch(super::spool::SCHEMA)
+        && is_corrupt(&error)
+    {
+        return Err(error);
     }
     // Cheap, and touches each table: a torn file shows itself here rather than in the middle.
     db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)).and_then(
@@ -65,11 +112,11 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-pub(super) fn is_corrupt(error: &rusqlite::Error) -> bool {
+fn is_corrupt(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-pub(super) fn set_aside(path: &Path) -> Result<PathBuf> {
+fn set_aside(path: &Path) -> Result<PathBuf> {
     let stamp = Utc::now().format("%Y%m%dT%H%M%S%3fZ").to_string();
     let named = |suffix: &str| {
         let mut name = path.as_os_str().to_owned();
@@ -83,6 +130,16 @@ pub(super) fn set_aside(path: &Path) -> Result<PathBuf> {
         let _ = fs::rename(named(suffix), named(&format!(".broken-{stamp}{suffix}")));
     }
     Ok(aside)
+}
+
+/// Whether the connection is of no use any more: its file was moved, damaged, or the disk took
+/// no writes when it was opened.
+pub(super) fn is_lost(error: &rusqlite::Error) -> bool {
+    is_corrupt(error)
+        || matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure)
+        )
 }
 
 pub(super) fn failed(path: &Path, error: &rusqlite::Error) -> Failure {

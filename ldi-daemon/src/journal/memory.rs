@@ -109,10 +109,14 @@ impl Journal {
             .map_err(|e| self.failed(&e))
     }
 
-    /// Forgets that a `run_once` job succeeded.
+    /// Forgets that a `run_once` job succeeded, for whatever person; see
+    /// [`crate::jobs::Job::memory`].
     pub fn forget_once(&self, job: &str) -> Result<()> {
         self.db()
-            .execute("DELETE FROM once WHERE job = ?1", params![job])
+            .execute(
+                "DELETE FROM once WHERE job = ?1 OR substr(job, 1, length(?1) + 1) = ?1 || '~'",
+                params![job],
+            )
             .map(|_| ())
             .map_err(|e| self.failed(&e))
     }

@@ -98,19 +98,21 @@ impl Family {
         mains.keys().all(|main| *main == self.main)
     }
 
-    /// Sends `signal` to every member.
-    pub fn signal(&self, signal: Signal) {
+    /// Sends `signal` to every member, and names them.
+    pub fn signal(&self, signal: Signal) -> Vec<i32> {
         if self.main_lives.get() {
             // The group at once, so that it cannot fork its way out one by one.
             let _ = nix::sys::signal::killpg(Pid::from_raw(self.main), signal);
         }
-        for member in self.members() {
+        let members = self.members();
+        for member in &members {
             let in_group = self.main_lives.get()
-                && process(member).is_none_or(|process| process.group == self.main);
+                && process(*member).is_none_or(|process| process.group == self.main);
             if !in_group {
-                let _ = kill(Pid::from_raw(member), signal);
+                let _ = kill(Pid::from_raw(*member), signal);
             }
         }
+        members
     }
 }
 

@@ -8,6 +8,9 @@
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "other.rs")]
 mod family;
+mod kin;
+mod output;
+mod start;
 
 use std::{
     os::unix::process::{CommandExt, ExitStatusExt},
@@ -18,14 +21,19 @@ use std::{
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt},
     sync::watch,
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use crate::logs::{Log, Stream};
+use crate::{
+    launcher::Report,
+    logs::{Log, Stream},
+};
 
 pub use family::{adopt_orphans, end_leftovers};
+use kin::Kin;
+use output::Pipe;
+pub use start::Start;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -121,18 +129,22 @@ enum Stage {
     },
 }
 
-/// Runs `command` as `run` to its end. Its stdin is closed, its output goes to `log`. When
-/// `stop` turns true the run is ended as interrupted.
+/// Runs `start` as `run` to its end. Its stdin is empty, its output goes to `log`. When `stop`
+/// turns true the run is ended as interrupted.
 pub async fn supervise(
-    mut command: std::process::Command,
+    start: impl Into<Start>,
     run: &str,
     limits: Limits,
     log: &mut Log,
     mut stop: watch::Receiver<bool>,
 ) -> Ended {
     let begun = Instant::now();
+    let Start { mut command, launcher, group, secrets, notes } = start.into();
     let program = command.get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    if launcher.is_none() {
+        command.stdin(Stdio::null());
+    }
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = match tokio::process::Command::from(command).kill_on_drop(true).spawn() {
         Ok(child) => child,
         Err(error) => {
@@ -145,14 +157,15 @@ pub async fn supervise(
     let Some(main) = child.id().and_then(|id| i32::try_from(id).ok()) else {
         return Ended::without_start(Outcome::Failed, "it ended before it could be watched");
     };
-    let family = family::Family::new(main, run);
+    let kin = Kin::new(main, run, group);
     if limits.nice > 0 {
         let group = rustix::process::Pid::from_raw(main);
         // A job that already ended has no niceness to set.
         let _ = rustix::process::setpriority_pgrp(group, i32::from(limits.nice));
     }
-    let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
-    let (mut out_buffer, mut err_buffer) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut out = Pipe::new(child.stdout.take(), Stream::Out, &secrets);
+    let mut err = Pipe::new(child.stderr.take(), Stream::Err, &secrets);
+    drop(secrets);
     let timeout = sleep(limits.timeout);
     tokio::pin!(timeout);
     let mut tick = interval(TICK);
@@ -163,25 +176,21 @@ pub async fn supervise(
         let ending = matches!(stage, Stage::Ending { .. });
         tokio::select! {
             status = child.wait() => break status,
-            n = read(&mut out, &mut out_buffer), if out.is_some() => {
-                take(&n, &mut out, &out_buffer, Stream::Out, log);
-            }
-            n = read(&mut err, &mut err_buffer), if err.is_some() => {
-                take(&n, &mut err, &err_buffer, Stream::Err, log);
-            }
+            n = out.read(), if out.is_open() => out.take(&n, log),
+            n = err.read(), if err.is_open() => err.take(&n, log),
             () = &mut timeout, if !ending => {
                 let limit = crate::parse::Span(limits.timeout);
-                stage = end(&family, Outcome::TimedOut, format!("it ran longer than {limit}"));
+                stage = end(&kin, Outcome::TimedOut, format!("it ran longer than {limit}"));
             }
             () = stopped(&mut stop), if !ending => {
-                stage = end(&family, Outcome::Interrupted, "ldi was stopped".to_owned());
+                stage = end(&kin, Outcome::Interrupted, "ldi was stopped".to_owned());
             }
             _ = tick.tick(), if ending => {
                 if let Stage::Ending { since, killed, reason, .. } = &mut stage
                     && since.elapsed() >= limits.kill_after
                 {
                     // Repeated: what is forked meanwhile is found the next time.
-                    family.signal(Signal::SIGKILL);
+                    kin.signal(Signal::SIGKILL);
                     if !*killed {
                         *killed = true;
                         reason.push_str(" and ignored the request to end");
@@ -190,12 +199,12 @@ pub async fn supervise(
             }
         }
     };
-    family.main_ended();
+    kin.main_ended();
 
     // Whatever the job left behind: asked first, then ended; the pipes are drained meanwhile.
-    let found = family.members().len();
+    let found = kin.members().len();
     if found > 0 {
-        family.signal(Signal::SIGTERM);
+        kin.signal(Signal::SIGTERM);
     }
     // A run that was told to end may still be ending with its main process: only what ignores
     // the request was left behind.
@@ -203,25 +212,21 @@ pub async fn supervise(
     let swept = Instant::now();
     let grace = limits.kill_after.min(LEFTOVER_GRACE);
     let mut gone: Option<Instant> = (found == 0).then(Instant::now);
-    while (out.is_some() || err.is_some() || gone.is_none())
+    while (out.is_open() || err.is_open() || gone.is_none())
         && gone.is_none_or(|at| at.elapsed() < DRAIN)
     {
         tokio::select! {
-            n = read(&mut out, &mut out_buffer), if out.is_some() => {
-                take(&n, &mut out, &out_buffer, Stream::Out, log);
-            }
-            n = read(&mut err, &mut err_buffer), if err.is_some() => {
-                take(&n, &mut err, &err_buffer, Stream::Err, log);
-            }
+            n = out.read(), if out.is_open() => out.take(&n, log),
+            n = err.read(), if err.is_open() => err.take(&n, log),
             _ = tick.tick() => {}
         }
         if gone.is_none() {
-            let living = family.members().len();
+            let living = kin.members().len();
             if living == 0 {
                 gone = Some(Instant::now());
             } else if swept.elapsed() >= grace {
                 left = left.max(living);
-                family.signal(Signal::SIGKILL);
+                kin.signal(Signal::SIGKILL);
             }
             // Something that cannot be ended (uninterruptible sleep) must not hold the tier.
             if swept.elapsed() > grace + Duration::from_secs(10) {
@@ -229,27 +234,29 @@ pub async fn supervise(
             }
         }
     }
-    drop(family);
-
+    out.finish(log);
+    err.finish(log);
     let mut ended = ended(status, stage);
-    if left > 0 {
-        let note = match left {
-            1 => "1 process that it left behind was ended".to_owned(),
-            n => format!("{n} processes that it left behind were ended"),
-        };
-        ended.reason = Some(match ended.reason {
-            Some(reason) => format!("{reason}; {note}"),
-            None => note,
-        });
+    if let Some(sentence) = launcher.and_then(Report::read) {
+        ended = Ended::without_start(Outcome::Failed, sentence);
     }
+    let mut said: Vec<String> = kin.verdict().into_iter().chain(ended.reason).collect();
+    drop(kin);
+    match left {
+        0 => {}
+        1 => said.push("1 process that it left behind was ended".to_owned()),
+        n => said.push(format!("{n} processes that it left behind were ended")),
+    }
+    said.extend(notes);
+    ended.reason = (!said.is_empty()).then(|| said.join("; "));
     ended.seconds = begun.elapsed().as_secs_f64();
     ended.stdout_bytes = log.total(Stream::Out);
     ended.stderr_bytes = log.total(Stream::Err);
     ended
 }
 
-fn end(family: &family::Family, outcome: Outcome, reason: String) -> Stage {
-    family.signal(Signal::SIGTERM);
+fn end(kin: &Kin, outcome: Outcome, reason: String) -> Stage {
+    kin.signal(Signal::SIGTERM);
     Stage::Ending { outcome, reason, since: Instant::now(), killed: false }
 }
 
@@ -257,29 +264,6 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         // Nobody is left who could stop it.
         std::future::pending::<()>().await;
-    }
-}
-
-async fn read(
-    pipe: &mut Option<impl AsyncRead + Unpin>,
-    buffer: &mut [u8],
-) -> std::io::Result<usize> {
-    match pipe {
-        Some(pipe) => pipe.read(buffer).await,
-        None => std::future::pending().await,
-    }
-}
-
-fn take<P>(
-    n: &std::io::Result<usize>,
-    pipe: &mut Option<P>,
-    buffer: &[u8],
-    stream: Stream,
-    log: &mut Log,
-) {
-    match n {
-        Ok(n) if *n > 0 => log.append(stream, &buffer[..*n]),
-        _ => *pipe = None,
     }
 }
 

@@ -33,10 +33,11 @@ impl Family {
         }
     }
 
-    /// Sends `signal` to the group.
-    pub fn signal(&self, signal: Signal) {
+    /// Sends `signal` to the group, and names it.
+    pub fn signal(&self, signal: Signal) -> Vec<i32> {
         // A group without members is what we want.
         let _ = killpg(Pid::from_raw(self.main), signal);
+        vec![self.main]
     }
 }
 

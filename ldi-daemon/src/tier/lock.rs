@@ -16,9 +16,15 @@ pub fn lock(root: &Path, name: &str) -> Result<File> {
     let folder = root.join("var");
     let path = folder.join(format!("lock.{name}"));
     fs::create_dir_all(&folder).map_err(|e| Failure::io("make", &folder, &e))?;
-    let open =
-        || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-    let mut file = open().map_err(|e| Failure::io("open the lock", &path, &e))?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        // On a read-only disk the last good library still runs: reading is enough to lock.
+        .or_else(|error| File::open(&path).map_err(|_| error))
+        .map_err(|e| Failure::io("open the lock", &path, &e))?;
     // Whoever only looks ([`is_held`]) holds it for a moment.
     let mut locked = file.try_lock();
     for _ in 0..3 {

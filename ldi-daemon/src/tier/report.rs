@@ -76,6 +76,11 @@ impl TierReport {
         if self.jobs.iter().all(|job| good.contains(&job.outcome)) { 0 } else { code::FAILED }
     }
 
+    /// Whether the library was confirmed before it.
+    pub fn is_synced(&self) -> bool {
+        self.sync.as_ref().is_some_and(|sync| sync.exit_code() == 0)
+    }
+
     /// The last line for people: how many jobs ended how.
     pub fn summary(&self) -> String {
         let mut counts: Vec<(&str, usize)> = Vec::new();

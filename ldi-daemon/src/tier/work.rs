@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll},
 };
@@ -19,14 +19,15 @@ use tokio::{
     sync::{Mutex, Semaphore, watch},
     time::sleep,
 };
+use tracing::Instrument;
 
-use super::{JobReport, World, not_now};
+use super::{JobReport, World, breaker, not_now};
 use crate::{
     gate::{self, Verdict},
     jobs::{self, Job},
     launch::{self, Fault, Scene},
     logs::Log,
-    release,
+    plan, release,
     select::Here,
     supervise::{Ended, Limits, Outcome, supervise},
     tiers::What,
@@ -40,6 +41,8 @@ pub(super) struct Shop<'a> {
     pub(super) tree: &'a Path,
     pub(super) tier: &'a str,
     pub(super) stop: watch::Receiver<bool>,
+    /// A file of the release was found that is not the signed one.
+    pub(super) damaged: AtomicBool,
 }
 
 /// Who may run now.
@@ -120,14 +123,19 @@ impl Shop<'_> {
     /// One job: its gates, its tries.
     async fn job(&self, job: &Job, lanes: &Lanes) -> JobReport {
         let mut attempt = 0;
+        let retries = if breaker::is_trial(self.world, job) { 0 } else { job.keys.retries };
         loop {
             let (run, ended) = self.attempt(job, lanes).await;
             let again =
                 matches!(ended.outcome, Outcome::Failed | Outcome::TimedOut | Outcome::Killed)
-                    && attempt < job.keys.retries
+                    && attempt < retries
                     && job.damaged.is_none()
                     && !*self.stop.borrow();
             if !again {
+                // A damaged release is repaired by the next sync; its jobs are not at fault.
+                if !self.damaged.load(Ordering::Relaxed) {
+                    breaker::count(self.world, job, &ended);
+                }
                 return JobReport {
                     job: job.name.clone(),
                     run: Some(run),
@@ -149,9 +157,16 @@ impl Shop<'_> {
         }
     }
 
-    /// One run, from the journal's first word to its last.
+    /// One run, and its name.
     async fn attempt(&self, job: &Job, lanes: &Lanes) -> (String, Ended) {
         let run = run_name();
+        let span = tracing::info_span!("run", job = job.name, run);
+        let ended = self.named(job, &run, lanes).instrument(span).await;
+        (run, ended)
+    }
+
+    /// One run, from the journal's first word to its last.
+    async fn named(&self, job: &Job, run: &str, lanes: &Lanes) -> Ended {
         let journal = &self.world.journal;
         let gated = !job.keys.wait_for.is_empty();
         let mut begun = false;
@@ -159,16 +174,16 @@ impl Shop<'_> {
             if !*begun {
                 *begun = true;
                 if let Err(error) =
-                    journal.begin(&run, self.tier, &job.name, self.release, Utc::now())
+                    journal.begin(run, self.tier, &job.name, self.release, Utc::now())
                 {
-                    tracing::warn!(run, job = job.name, %error, "the run could not be written down");
+                    tracing::warn!("the run could not be written down: {error}");
                 }
             }
         };
         let mut ended = None;
         if gated {
             begin(&mut begun);
-            ended = self.gates(job, &run).await;
+            ended = self.gates(job, run).await;
         }
         if ended.is_none() {
             let lane = if job.keys.parallel { None } else { Some(lanes.single.lock().await) };
@@ -177,34 +192,36 @@ impl Shop<'_> {
             ended = Some(if *self.stop.borrow() {
                 Ended::without_start(Outcome::Interrupted, "ldi was stopped")
             } else {
-                self.run(job, &run).await
+                self.run(job, run).await
             });
             drop((permit, lane));
         }
         let ended = ended.unwrap_or_default();
-        if let Err(error) = journal.end(&run, &ended, Utc::now()) {
-            tracing::warn!(run, job = job.name, %error, "the result could not be written down");
+        if let Err(error) = journal.end(run, &ended, Utc::now()) {
+            tracing::warn!("the result could not be written down: {error}");
         }
         if job.keys.run_once
             && ended.outcome == Outcome::Ok
-            && let Err(error) = journal.set_once(&job.name, &job.content, Utc::now())
+            && let Err(error) = journal.set_once(&job.memory(), &job.content, Utc::now())
         {
-            tracing::warn!(run, job = job.name, %error, "its success could not be written down");
+            tracing::warn!("its success could not be written down: {error}");
         }
         let reason = ended.reason.as_deref().unwrap_or_default();
         let outcome = ended.outcome.as_str();
         if ended.outcome.is_good() {
-            tracing::info!(tier = self.tier, job = job.name, run, outcome, reason);
+            tracing::info!(outcome, reason, "{}: {outcome}", job.name);
         } else {
-            tracing::warn!(tier = self.tier, job = job.name, run, outcome, reason);
+            tracing::warn!(outcome, "{}: {outcome}: {reason}", job.name);
         }
-        (run, ended)
+        ended
     }
 
     async fn gates(&self, job: &Job, run: &str) -> Option<Ended> {
         let deadline = job.keys.wait_deadline.map_or(gate::DEADLINE, |span| span.0);
-        let stop = self.stop.clone();
-        match gate::wait(&self.scene(), &job.keys.wait_for, deadline, run, stop).await {
+        let window = self.world.config.run.gate_splay.0;
+        let splay = plan::share(&self.world.machine, &format!("gate:{}", job.name), window);
+        let (stop, times) = (self.stop.clone(), (deadline, splay));
+        match gate::wait(&self.scene(), &job.keys.wait_for, times, run, stop).await {
             Verdict::Open => None,
             Verdict::Closed(why) => Some(Ended::without_start(Outcome::Skipped, why)),
             Verdict::Stopped => {
@@ -215,13 +232,13 @@ impl Shop<'_> {
 
     async fn run(&self, job: &Job, run: &str) -> Ended {
         if let Some((sentence, path)) = &job.damaged {
-            release::mark_damaged(&self.world.config.root, self.release, path);
+            self.mark_damaged(path);
             return Ended::without_start(Outcome::Failed, sentence.clone());
         }
-        let command = match launch::command(&self.scene(), job, run) {
-            Ok(command) => command,
+        let start = match launch::start(&self.scene(), job, run) {
+            Ok(start) => start,
             Err(Fault::Tampered(path, sentence)) => {
-                release::mark_damaged(&self.world.config.root, self.release, &path);
+                self.mark_damaged(&path);
                 return Ended::without_start(Outcome::Failed, sentence);
             }
             Err(Fault::Other(sentence)) => return Ended::without_start(Outcome::Failed, sentence),
@@ -242,7 +259,7 @@ impl Shop<'_> {
         ];
         let folder = config.root.join("logs");
         let mut log = Log::create(&folder, run, &header, config.run.output_limit);
-        let mut ended = supervise(command, run, limits, &mut log, self.stop.clone()).await;
+        let mut ended = supervise(start, run, limits, &mut log, self.stop.clone()).await;
         if let Some(fault) = log.finish() {
             ended.reason = Some(match ended.reason {
                 Some(reason) => format!("{reason}; {fault}"),
@@ -250,6 +267,11 @@ impl Shop<'_> {
             });
         }
         ended
+    }
+
+    fn mark_damaged(&self, path: &str) {
+        self.damaged.store(true, Ordering::Relaxed);
+        release::mark_damaged(&self.world.config.root, self.release, path);
     }
 
     fn scene(&self) -> Scene<'_> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use crate::parse::{self, Span};
+use crate::parse::{self, Size, Span};
 
 /// A gate that a job may wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -14,14 +14,22 @@ pub enum Gate {
     Corp,
     /// Any network.
     Internet,
+    /// Power from the mains, not from a battery.
+    Ac,
 }
 
 impl Gate {
-    /// The bash function that tells whether the gate is open.
-    pub fn function(self) -> &'static str {
+    /// All of them, by the names that jobs use.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("corp", Gate::Corp), ("internet", Gate::Internet), ("ac", Gate::Ac)];
+
+    /// The bash function of the library that tells whether the gate is open; `None` where `ldi`
+    /// tells it itself.
+    pub fn function(self) -> Option<&'static str> {
         match self {
-            Gate::Corp => "check_corp",
-            Gate::Internet => "check_internet",
+            Gate::Corp => Some("check_corp"),
+            Gate::Internet => Some("check_internet"),
+            Gate::Ac => None,
         }
     }
 }
@@ -31,6 +39,7 @@ impl fmt::Display for Gate {
         f.write_str(match self {
             Gate::Corp => "corp",
             Gate::Internet => "internet",
+            Gate::Ac => "ac",
         })
     }
 }
@@ -60,13 +69,71 @@ pub struct Keys {
     pub arch: Vec<String>,
     /// Runs where one of these tags is set; empty: everywhere.
     pub tags: Vec<String>,
+    /// Runs where one of these globs matches the host's name; empty: everywhere.
+    pub hosts: Vec<String>,
     /// Runs on this share of all machines.
     pub percent: Option<u8>,
     /// Account to run as.
     pub user: Option<String>,
+    /// That account is of whoever sits at the console; see [`crate::console`].
+    pub console: bool,
     /// Niceness, 0 to 19.
     pub nice: u8,
+    /// What the run may take of the machine.
+    pub ration: Ration,
+    /// Secrets that it is given, by name.
+    pub secrets: Vec<String>,
+    /// After so many failures in a row it is left out; 0: never.
+    pub breaker: Option<u32>,
+    /// For so long.
+    pub breaker_for: Option<Span>,
 }
+
+/// What the processes of a run may take together. Without a number there is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ration {
+    /// Bytes of memory, swap included.
+    pub memory: Option<Size>,
+    /// Percent of one processor.
+    pub cpu: Option<u32>,
+    /// Processes and threads at once.
+    pub processes: Option<u32>,
+}
+
+impl Ration {
+    /// What this does not limit, `default` does.
+    pub fn or(self, default: Self) -> Self {
+        Self {
+            memory: self.memory.or(default.memory),
+            cpu: self.cpu.or(default.cpu),
+            processes: self.processes.or(default.processes),
+        }
+    }
+
+    /// What no type can say.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        // Less than this and no interpreter starts.
+        if self.memory.is_some_and(|size| size.0 < 8 << 20 || size.0 > 1 << 50) {
+            return Err(("memory", "is at least 8M, and no more than any machine has".to_owned()));
+        }
+        if self.cpu.is_some_and(|percent| !(1..=100_000).contains(&percent)) {
+            return Err(("cpu", "is between 1 and 100000 percent of one processor".to_owned()));
+        }
+        if self.processes.is_some_and(|n| !(1..=1_000_000).contains(&n)) {
+            return Err(("processes", "is between 1 and 1000000".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// What a secret may be called: it becomes part of a file's and of a variable's name.
+fn good_secret(name: &str) -> bool {
+    let ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    (1..=64).contains(&name.len()) && name.bytes().all(ok) && !name.starts_with('_')
+}
+
+/// More than a job needs, and few enough for the descriptors that are set aside for them.
+pub const MOST_SECRETS: usize = 16;
 
 impl Keys {
     /// What no type can say: bounds, and names of systems and processors.
@@ -87,6 +154,11 @@ impl Keys {
         if let Some(what) = unknown(&self.arch, &ARCH) {
             return Err(("arch", what));
         }
+        for glob in &self.hosts {
+            if let Err(error) = glob::Pattern::new(glob) {
+                return Err(("hosts", format!("{glob:?} is no glob of host names: {error}")));
+            }
+        }
         if self.percent.is_some_and(|p| p > 100) {
             return Err(("percent", "is at most 100".to_owned()));
         }
@@ -104,6 +176,17 @@ impl Keys {
         }
         if self.user.as_deref().is_some_and(|u| u.is_empty() || u.len() > 64) {
             return Err(("user", "is not the name of an account".to_owned()));
+        }
+        self.ration.check()?;
+        if let Some(name) = self.secrets.iter().find(|name| !good_secret(name)) {
+            let what = format!("{name:?} is no name of a secret (a to z, 0 to 9 and _)");
+            return Err(("secrets", what));
+        }
+        if self.secrets.len() > MOST_SECRETS {
+            return Err(("secrets", format!("are at most {MOST_SECRETS}")));
+        }
+        if self.breaker.is_some_and(|n| n > 1000) {
+            return Err(("breaker", "is at most 1000; 0 switches it off".to_owned()));
         }
         if let Some(arg) = self.args.iter().find(|a| a.contains('\0')) {
             return Err(("args", format!("{arg:?} holds a NUL character")));
