@@ -206,11 +206,7 @@ fn shown(config: &Config, status: &Status) -> String {
                 tier.tier.clone(),
                 tier.last.map_or_else(|| "never".to_owned(), ago),
                 tier.last_result.clone().unwrap_or_default(),
-                match tier.next {
-                    Some(next) => soon(next),
-                    None if tier.when == "update" => "with a new ldi".to_owned(),
-                    None => "at the next boot".to_owned(),
-                },
+                tier.next.map_or_else(|| inspect::dateless(&tier.when).to_owned(), soon),
             ]);
         }
         text.push_str(&format!("\n{}", table::text(&rows)));
