@@ -49,7 +49,7 @@ fuzz: ## fuzz every reader of foreign bytes; SECONDS=60 TARGETS='...' (needs car
 	done
 
 dist: ## build what is shipped: .deb and .rpm of ldi and codesync-server in target/packages
-	$(CARGO) build --profile dist --locked --bins -p codesync -p ldi-daemon -p ssh_server \
+	LIBZ_SYS_STATIC=1 $(CARGO) build --profile dist --locked --bins -p codesync -p ldi-daemon -p ssh_server \
 	  --features codesync/vendored,ldi-daemon/vendored
 	@dist/package
 

@@ -19,7 +19,7 @@ use crate::{
     machine::Machine,
     parse::Span,
     release,
-    service::{self, Manager, install, uninstall},
+    service::{install, pages, uninstall},
     status,
     tier::Order,
     update,
@@ -241,7 +241,7 @@ enum Command {
     },
     /// Makes `ldi daemon` a service that starts at boot, and starts it; makes a first ldi.toml.
     #[command(after_help = "Example: ldi install --dry-run")]
-    Install(Service),
+    Install(install::Order),
     /// Stops the service and removes what `ldi install` wrote; a job may call it.
     #[command(after_help = "Example: ldi uninstall --purge")]
     Uninstall {
@@ -249,7 +249,7 @@ enum Command {
         #[arg(long)]
         purge: bool,
         #[command(flatten)]
-        service: Service,
+        order: install::Order,
     },
     /// Prints completions for a shell.
     #[command(after_help = "Example: ldi completions bash > /etc/bash_completion.d/ldi")]
@@ -264,32 +264,6 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
     },
-}
-
-#[derive(Debug, Args)]
-struct Service {
-    /// Writes into a system image, and tells no service manager.
-    #[arg(long, value_name = "DIR")]
-    root: Option<PathBuf>,
-    /// Says what would be done; does nothing.
-    #[arg(long)]
-    dry_run: bool,
-    /// Replaces or removes what an administrator changed, too.
-    #[arg(long)]
-    force: bool,
-    /// For an image of another system: whose files [default: this system's].
-    #[arg(long, value_enum, requires = "root")]
-    manager: Option<Manager>,
-    #[command(flatten)]
-    out: Json,
-}
-
-impl From<Service> for install::Order {
-    fn from(words: Service) -> Self {
-        let Service { root, dry_run, force, manager, out } = words;
-        let manager = manager.unwrap_or_else(Manager::here);
-        Self { root, manager, dry_run, force, json: out.json }
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -436,10 +410,10 @@ fn run(cli: Cli) -> Result<u8> {
             update::watch(&root, detach)
         }
         Command::Resume => inspect::resume(&Config::load(&file)?),
-        Command::Install(words) => install::install(&words.into()),
-        Command::Uninstall { purge, service } => uninstall::uninstall(&service.into(), purge),
-        Command::Completions { shell } => service::pages::completions(Cli::command(), shell),
-        Command::Man { to } => service::pages::man(Cli::command(), to.as_deref()),
+        Command::Install(order) => install::install(&order, &file),
+        Command::Uninstall { purge, order } => uninstall::uninstall(&order, purge),
+        Command::Completions { shell } => pages::completions(Cli::command(), shell),
+        Command::Man { to } => pages::man(Cli::command(), to.as_deref()),
     }
 }
 

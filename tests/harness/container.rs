@@ -27,10 +27,10 @@ use crate::{
 };
 
 /// Of the base system: a new number makes every machine build it anew.
-const BASE: &str = "base-1";
+const BASE: &str = "base-2";
 /// What the base has beyond Debian's smallest. openssl brings the libssl that binaries of the
-/// debug profile link, whatever its package is called.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,bash,ca-certificates,openssl,procps";
+/// debug profile link, whatever its package is called; rpm installs the other packages.
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,bash,ca-certificates,openssl,procps,rpm";
 const BUILD_LIMIT: Duration = Duration::from_secs(900);
 const BOOT_LIMIT: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(50);
@@ -258,6 +258,12 @@ fn base(folder: &Path) -> Result<PathBuf> {
         fs::create_dir(root.join(rest))?;
     }
     fs::rename(&root, &base)?;
+    for entry in fs::read_dir(folder)?.flatten() {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with("base-") && name != BASE {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
     Ok(base)
 }
 

@@ -39,6 +39,10 @@ fn an_image_gets_the_files_and_nothing_else() -> Result<()> {
     ldi(&["install", "--root", root])?.success()?;
     ensure!(fs::read_to_string(&config)?.contains("mine"), "ldi.toml was overwritten");
 
+    let other = ldi(&["--config", "/etc/other.toml", "install", "--root", root])?.expect_code(2)?;
+    ensure!(other.err().contains("the service reads /etc/ldi/ldi.toml"), "{other}");
+    ldi(&["install", "--manager", "launchd"])?.expect_code(2)?;
+
     ldi(&["uninstall", "--root", root])?.success()?;
     let left: Vec<_> = tree::read(&image)?.into_keys().collect();
     ensure!(left.len() == 1 && left[0].ends_with("ldi.toml"), "{left:?}");

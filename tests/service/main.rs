@@ -1,7 +1,6 @@
 //! The service and its packages: on machines that boot a real systemd, and as files.
 
 mod files;
-mod harness;
 mod installed;
 mod packaged;
 mod server;

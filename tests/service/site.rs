@@ -90,6 +90,16 @@ impl Site {
         Ok(versions.map(|version| format!("/srv/ldi_{version}.deb")))
     }
 
+    /// The same as .rpm.
+    pub fn rpms<const N: usize>(&self, versions: [&str; N]) -> Result<[String; N]> {
+        for version in versions {
+            let made = package(&self.sandbox.path("packages"), version, &["--only", "ldi", "rpm"])?;
+            let made = made.first().context("no package was made")?;
+            self.container.copy_in(made, &format!("/srv/ldi_{version}.rpm"))?;
+        }
+        Ok(versions.map(|version| format!("/srv/ldi_{version}.rpm")))
+    }
+
     /// The lines of a file that jobs write.
     pub fn lines(&self, file: &str) -> usize {
         let file = self.container.root().join(file.trim_start_matches('/'));
@@ -142,8 +152,9 @@ impl Site {
     /// Requires that every run that began is in the journal exactly once, and how often each
     /// outcome but `ok` is there.
     pub fn accounted(&self, others: &[(&str, usize)]) -> Result<()> {
-        let history = self.history()?;
+        // In this order: what begins meanwhile is in the journal before it writes its line.
         let begun = fs::read_to_string(self.container.root().join("var/log/ticks"))?;
+        let history = self.history()?;
         for run in begun.lines() {
             let found = history.iter().filter(|(name, _)| name == run).count();
             ensure!(found == 1, "run {run} is {found} times in the journal");
@@ -171,8 +182,8 @@ impl Site {
 
 /// Every path of a machine that outlives a boot, but for what keeps records of packages and boots.
 pub fn paths(container: &Container) -> Result<Vec<String>> {
-    let records = "/proc /sys /dev /run /tmp /srv /var/log /var/cache /var/tmp /var/lib/dpkg \
-        /var/lib/systemd /var/lib/private";
+    let records = "/proc /sys /dev /run /tmp /srv /var/log /var/cache /var/tmp /var/backups \
+        /var/lib/apt /var/lib/dpkg /var/lib/private /var/lib/systemd";
     let prune: Vec<String> =
         records.split_whitespace().map(|path| format!("-path {path}")).collect();
     let line = format!("find / \\( {} \\) -prune -o -print | sort", prune.join(" -o "));

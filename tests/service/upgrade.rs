@@ -2,6 +2,7 @@
 //! lost, and in the end nothing is left.
 
 use anyhow::{Result, ensure};
+use e2e::need;
 
 use crate::site::Site;
 
@@ -62,5 +63,45 @@ fn packages_change_under_a_run_and_leave_nothing() -> Result<()> {
         site.paths()?.into_iter().filter(|path| !before.contains(path)).collect();
     ensure!(left.is_empty(), "left behind: {left:?}");
     ensure!(site.container.sh("systemctl --failed --quiet --no-legend")?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_job_upgrades_and_removes_the_rpm() -> Result<()> {
+    let Some(mut site) = Site::new()? else { return Ok(()) };
+    if !need(&["rpmbuild", "strip"])? {
+        return Ok(());
+    }
+    let [first, second] = site.rpms(["1.0", "1.1"])?;
+    site.configure()?;
+    site.container.boot()?;
+    let before = site.paths()?;
+    // Debian's database knows none of the needed packages.
+    let rpm = "rpm --dbpath /srv/rpm --nodeps";
+    site.container.sh(&format!("{rpm} --install {first}"))?;
+    ensure!(site.container.sh("systemctl is-enabled ldi")?.trim() == "enabled");
+    site.ticks()?;
+
+    let pid = site.main_pid()?;
+    site.order(&format!("{rpm} --upgrade {second}"))?;
+    site.comes_back(&pid)?;
+    let version = site.container.sh("rpm --dbpath /srv/rpm -q --queryformat '%{VERSION}' ldi")?;
+    ensure!(version == "1.1", "{version}");
+    site.accounted(&[])?;
+
+    site.container.sh("cp /usr/bin/ldi /srv/ldi")?;
+    site.order(&format!("{rpm} --erase ldi; touch /run/removed"))?;
+    site.container.until(
+        "test -e /run/removed; test ! -e /usr/bin/ldi
+        ! systemctl is-active --quiet ldi.service; ! pgrep -x ldi",
+        60,
+    )?;
+    site.container.sh("cp /srv/ldi /usr/bin/ldi")?;
+    site.accounted(&[])?;
+    site.container.sh("rm /usr/bin/ldi")?;
+    // rpm has no purge: configuration and library stay.
+    let kept = |path: &String| path.starts_with("/var/lib/ldi") || before.contains(path);
+    let left: Vec<String> = site.paths()?.into_iter().filter(|path| !kept(path)).collect();
+    ensure!(left.is_empty(), "left behind: {left:?}");
     Ok(())
 }

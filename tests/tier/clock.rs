@@ -143,3 +143,28 @@ fn reload_and_stop_in_the_middle_of_a_job() -> Result<()> {
     ensure!(history[0]["reason"] == "ldi was stopped", "{history}");
     Ok(())
 }
+
+#[test]
+fn a_restart_when_idle_waits_for_the_run_and_starts_no_other() -> Result<()> {
+    let Some(client) = Client::new()? else { return Ok(()) };
+    let job = "cd \"$LDI_STATE_DIR\"; echo x >>began; while [ ! -e go ]; do sleep 0.1; done";
+    client
+        .file("conf/tiers.toml", TIERS)?
+        .script("scripts/often/job", &format!("{SH}{job}\n"))?
+        .publish()?;
+    client.ldi(0, &["sync"])?;
+    let mut daemon = Daemon::start(&client)?;
+    let state = client.state("often/job");
+    soon("the job begins", || state.join("began").exists())?;
+    daemon.send(Signal::SIGUSR1)?;
+    while !daemon.words()?.starts_with("STATUS=ends when idle; running often") {}
+    // It comes due again meanwhile, every two seconds.
+    std::thread::sleep(Duration::from_millis(2500));
+    ensure!(daemon.child.try_wait()?.is_none(), "it did not wait for the run");
+    fs::write(state.join("go"), "")?;
+    ensure!(daemon.child.wait()?.code() == Some(0));
+    let history = client.json(0, &["history", "often/job"])?;
+    ensure!(history[0]["outcome"] == "ok", "{history}");
+    ensure!(fs::read_to_string(state.join("began"))?.lines().count() == 1, "another run began");
+    Ok(())
+}

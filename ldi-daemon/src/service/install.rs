@@ -9,25 +9,31 @@ use std::{
 use codesync::disk;
 use serde::Serialize;
 
-use super::{Content, Manager, Part, Standing, below, first_config};
+use super::{Content, Manager, Part, Standing, State, below, first_config};
 use crate::{
     Failure, Result,
     cli::{print, print_json},
+    config::{Config, DEFAULT_FILE},
     error::code,
 };
 
 /// What `ldi install` and `ldi uninstall` were asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Order {
-    /// The folder of a system image; the running system if there is none.
+    /// Works on a system image, and tells no service manager.
+    #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
-    /// Whose files.
+    /// For an image of another system: whose files.
+    #[arg(long, value_enum, default_value_t = Manager::here(), requires = "root")]
     pub manager: Manager,
     /// Says what would be done; does nothing.
+    #[arg(long)]
     pub dry_run: bool,
-    /// Also what an administrator changed.
+    /// Replaces or removes what an administrator changed, too.
+    #[arg(long)]
     pub force: bool,
-    /// Reports as JSON.
+    /// Prints JSON.
+    #[arg(long)]
     pub json: bool,
 }
 
@@ -98,8 +104,18 @@ impl Report {
     }
 }
 
-/// `ldi install`.
-pub fn install(order: &Order) -> Result<u8> {
+/// `ldi install`; `config` is the ldi.toml that the caller named.
+pub fn install(order: &Order, config: &Path) -> Result<u8> {
+    if config != Path::new(DEFAULT_FILE) {
+        return Err(Failure::new(
+            code::USAGE,
+            format!(
+                "the service reads {DEFAULT_FILE}; for {} set LDI_CONFIG in a drop-in \
+                 (systemctl edit ldi)",
+                config.display()
+            ),
+        ));
+    }
     order.permitted()?;
     let program = program(order)?;
     let root = order.folder();
@@ -132,21 +148,24 @@ fn start(order: &Order, service: &[Part], renewed: bool) -> Result<&'static str>
     if !order.live() {
         return Ok("starts at boot");
     }
-    let running = order.manager.active();
-    match (running, renewed) {
-        _ if order.dry_run => {}
-        (false, _) => order.manager.start(service)?,
-        (true, true) => {
-            order.manager.reload()?;
-            order.manager.leave_when_idle()?;
+    match (order.manager.state()?, renewed) {
+        (State::Running, false) => Ok("running"),
+        (State::Running, true) => {
+            if !order.dry_run {
+                order.manager.reload()?;
+                order.manager.leave_when_idle()?;
+            }
+            Ok("restarts when idle")
         }
-        (true, false) => {}
+        _ => {
+            if !order.dry_run {
+                // The usual reason is one that says where and what.
+                let why = |failure| Config::load(Path::new(DEFAULT_FILE)).err().unwrap_or(failure);
+                order.manager.start(service).map_err(why)?;
+            }
+            Ok("started")
+        }
     }
-    Ok(match (running, renewed) {
-        (false, _) => "started",
-        (true, true) => "restarts when idle",
-        (true, false) => "running",
-    })
 }
 
 /// How each part stands; refuses the whole when an administrator changed one.

@@ -19,6 +19,17 @@ pub enum Manager {
     Launchd,
 }
 
+/// How a service stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Ready.
+    Running,
+    /// Starting, ending, or about to be started anew.
+    Changing,
+    /// Ended, or never started.
+    Off,
+}
+
 impl Manager {
     /// The one of this system.
     pub fn here() -> Self {
@@ -46,13 +57,23 @@ impl Manager {
         }
     }
 
-    /// Whether the service runs.
-    pub fn active(self) -> bool {
-        let words: &[&str] = match self {
-            Self::Systemd => &["is-active", "--quiet", systemd::UNIT],
-            Self::Launchd => &["print", launchd::TARGET],
-        };
-        self.tell(words).is_ok()
+    /// How the service stands.
+    pub fn state(self) -> Result<State> {
+        Ok(match self {
+            Self::Systemd => {
+                let words = ["show", "--property=ActiveState", "--value", systemd::UNIT];
+                match self.ask(&words)?.trim() {
+                    "active" | "reloading" => State::Running,
+                    "inactive" | "failed" => State::Off,
+                    _ => State::Changing,
+                }
+            }
+            // What is not loaded is an error to it.
+            Self::Launchd => match self.ask(&["print", launchd::TARGET]) {
+                Ok(_) => State::Running,
+                Err(_) => State::Off,
+            },
+        })
     }
 
     /// Reads the service's files anew and starts it; returns when it is ready.
@@ -96,20 +117,23 @@ impl Manager {
     }
 
     fn tell(self, words: &[&str]) -> Result<()> {
+        self.ask(words).map(drop)
+    }
+
+    fn ask(self, words: &[&str]) -> Result<String> {
         let program = self.program()?;
-        let name = program.display();
         let told = Command::new(&program)
             .args(words)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
             .output()
             .map_err(|e| Failure::io("run", &program, &e))?;
         if told.status.success() {
-            return Ok(());
+            return Ok(String::from_utf8_lossy(&told.stdout).into_owned());
         }
         let why = String::from_utf8_lossy(&told.stderr);
         let why: String = why.trim().chars().take(500).collect();
-        Err(Failure::new(code::FAILED, format!("`{name} {}` failed: {why}", words.join(" "))))
+        let said = format!("`{} {}` failed: {why}", program.display(), words.join(" "));
+        Err(Failure::new(code::FAILED, said))
     }
 
     fn program(self) -> Result<PathBuf> {

@@ -21,7 +21,7 @@ pub mod pages;
 pub mod systemd;
 pub mod uninstall;
 
-pub use manager::Manager;
+pub use manager::{Manager, State};
 
 /// No file of a service is longer.
 const MAX_FILE: u64 = 1 << 20;

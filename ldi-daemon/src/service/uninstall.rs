@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Content, Manager, Standing, below,
+    Manager, Standing, State, below,
     install::{Order, Report, standings},
     manager,
 };
@@ -41,13 +41,7 @@ pub fn uninstall(order: &Order, purge: bool) -> Result<u8> {
     let standings = standings(order, &parts)?;
 
     let mut report = Report { dry_run: order.dry_run, ..Report::default() };
-    report.service = "not running";
-    if order.live() && order.manager.active() {
-        report.service = if inside { "ends when idle" } else { "stopped" };
-        if !order.dry_run {
-            if inside { order.manager.leave_when_idle()? } else { order.manager.stop()? }
-        }
-    }
+    report.service = stop(order, inside)?;
     for (part, standing) in parts.iter().zip(&standings) {
         if *standing == Standing::Missing {
             continue;
@@ -57,7 +51,6 @@ pub fn uninstall(order: &Order, purge: bool) -> Result<u8> {
             fs::remove_file(&path).map_err(|e| Failure::io("remove", &path, &e))?;
         }
         report.add(path, "removed");
-        debug_assert!(!matches!(part.content, Content::First(_)));
     }
     for path in kept {
         if !order.dry_run {
@@ -69,6 +62,21 @@ pub fn uninstall(order: &Order, purge: bool) -> Result<u8> {
         order.manager.reload()?;
     }
     report.show(order.json)
+}
+
+fn stop(order: &Order, inside: bool) -> Result<&'static str> {
+    if !order.live() || order.manager.state()? == State::Off {
+        return Ok("not running");
+    }
+    let (word, act): (_, fn(Manager) -> Result<()>) = if inside {
+        ("ends when idle", Manager::leave_when_idle)
+    } else {
+        ("stopped", Manager::stop)
+    };
+    if !order.dry_run {
+        act(order.manager)?;
+    }
+    Ok(word)
 }
 
 /// What `--purge` removes, below `root`: the folder of `ldi.toml`, the client's root, the unit's
