@@ -92,6 +92,11 @@ fn rows(config: &Config, machine: &Machine) -> Result<BTreeMap<String, TierRow>>
     Journal::open(&config.root, machine)?.tiers()
 }
 
+/// When a tier without a date runs next, for people; `when` is its [`When`] as text.
+pub fn dateless(when: &str) -> &'static str {
+    if when == When::Update.to_string() { "with a new ldi" } else { "at the next boot" }
+}
+
 /// `ldi plan`.
 #[allow(clippy::needless_pass_by_value)] // The configuration ends here.
 pub fn plan(config: Config, until: Option<&str>, json: bool) -> Result<u8> {
@@ -162,7 +167,8 @@ pub fn explain(config: Config, word: &str, json: bool) -> Result<u8> {
     let here = Here { machine: &world.machine, tags: &tags };
     let skipped = tier::not_now(&world, job, &here);
     let found = next(&catalogue.tiers, &world.journal.tiers()?, &world.config, &world.machine);
-    let start = found.iter().find(|n| n.tier == job.tier).and_then(|n| n.start);
+    let found = found.iter().find(|n| n.tier == job.tier);
+    let start = found.and_then(|n| n.start);
     let last = world
         .journal
         .history_now(&Filter { job: Some(job.name.clone()), limit: 1, ..Filter::default() })?
@@ -184,7 +190,9 @@ pub fn explain(config: Config, word: &str, json: bool) -> Result<u8> {
             Zone::Local.show(start.at),
             status::soon(start.at)
         )),
-        (None, None) => text.push_str("here: next after the next boot\n"),
+        (None, None) => {
+            text.push_str(&format!("here: next {}\n", dateless(found.map_or("", |n| &n.when))));
+        }
     }
     for gate in &job.keys.wait_for {
         text.push_str(&format!("waits for gate {gate}\n"));

@@ -38,17 +38,26 @@ impl Machine {
             return Ok(None);
         }
         let sandbox = Sandbox::with_library()?;
-        sandbox.configure(&[&sandbox.file_url()], None)?;
-        let mut text = fs::read_to_string(sandbox.config())?;
-        text.push_str("[run]\nkill_after = \"1s\"\n[daemon]\nresume_splay = \"0s\"\n");
-        text.push_str(&format!("stop_deadline = \"2s\"\n[update]\n{update}\n"));
-        fs::write(sandbox.config(), text)?;
         sandbox.put("conf/tiers.toml", "[tier.often]\ncron = \"*/2 * * * * *\"\n")?;
         let machine = Self { sandbox, over: Arc::default(), manager: None };
+        machine.configure(update)?;
         machine.script("scripts/often/job", "exit 0")?;
         machine.sandbox.publish()?;
         machine.sandbox.synced()?;
         Ok(Some(machine))
+    }
+
+    /// Writes `ldi.toml` with this in `[update]`; a daemon that starts from here on knows it.
+    pub fn configure(&self, update: &str) -> Result<()> {
+        let sandbox = &self.sandbox;
+        // Never half of it: a daemon that found no root would take the system's own.
+        let new = sandbox.path("ldi.toml.new");
+        sandbox.configure_at(&new, &sandbox.root(), &[&sandbox.file_url()], None)?;
+        let mut text = fs::read_to_string(&new)?;
+        text.push_str("[run]\nkill_after = \"1s\"\n[daemon]\nresume_splay = \"0s\"\n");
+        text.push_str(&format!("stop_deadline = \"2s\"\n[update]\n{update}\n"));
+        fs::write(&new, text)?;
+        Ok(fs::rename(new, sandbox.config())?)
     }
 
     /// An executable shell script of the library.

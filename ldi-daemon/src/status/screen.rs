@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::Status;
 use crate::{
+    inspect::dateless,
     parse::Span,
     table::{self, table},
 };
@@ -47,11 +48,7 @@ pub(super) fn screen(status: &Status) -> String {
                 tier.tier.clone(),
                 tier.last.map_or_else(|| "never".to_owned(), ago),
                 tier.last_result.as_deref().map_or_else(String::new, short),
-                match tier.next {
-                    Some(next) => soon(next),
-                    None if tier.when == "update" => "with a new ldi".to_owned(),
-                    None => "at the next boot".to_owned(),
-                },
+                tier.next.map_or_else(|| dateless(&tier.when).to_owned(), soon),
             ]);
         }
         text.push_str(&format!("\n{}", table::text(&rows)));

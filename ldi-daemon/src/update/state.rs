@@ -16,6 +16,8 @@ use super::version::Version;
 pub const STARTS: u32 = 3;
 /// So many trials of the same agent may end without an answer.
 pub const TRIES: u32 = 5;
+/// Seconds that the one before a failed agent has at least to show that it can do better.
+const WINDOW_MIN: u64 = 30;
 /// Agents that failed, of which a reason is kept.
 const FAILED_KEPT: usize = 16;
 /// Letters of a reason.
@@ -212,8 +214,8 @@ impl State {
     /// Ends a trial that can go no further.
     fn settle(&mut self, now: &Moment) {
         let Some(trial) = &self.trial else { return };
-        let open =
-            Verdict::Open { boot: now.boot.clone(), until: now.at.saturating_add(trial.deadline) };
+        let window = trial.deadline.max(WINDOW_MIN);
+        let open = Verdict::Open { boot: now.boot.clone(), until: now.at.saturating_add(window) };
         let end = if let Some(reason) = trial.revoked.clone() {
             Some((reason, open))
         } else if trial.begun.as_ref().is_some_and(|begun| begun.boot != now.boot) {
