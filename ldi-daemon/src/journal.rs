@@ -87,6 +87,11 @@ impl Journal {
         match look(&path) {
             Ok(db) => Ok(Some(Self::with(db, path, machine, false))),
             Err(_) if matches!(path.try_exists(), Ok(false)) => Ok(None),
+            // Not for want of permission, then: what SQLite keeps beside it cannot be made.
+            Err(error) if std::fs::File::open(&path).is_ok() => Err(Failure::new(
+                code::FAILED,
+                format!("cannot read the journal {}: {error}", path.display()),
+            )),
             Err(error) => Err(failed(&path, &error)),
         }
     }
