@@ -23,6 +23,7 @@ const LAUNCHCTL: &str = "/bin/launchctl";
 /// A watcher takes its lock at once; a machine may be slow.
 const ARM_WAIT: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
+const SECOND_LOOK: Duration = Duration::from_millis(300);
 
 /// The service manager's name for this process: a systemd unit or a launchd label.
 pub fn unit() -> Option<String> {
@@ -64,8 +65,12 @@ fn is_unit(name: &str) -> bool {
 
 /// Makes sure that a watcher lives, started from the base.
 pub fn arm(root: &Path, base: &Path) -> Result<()> {
+    // One that is just about to end saw no trial: it is gone at the second look.
     if is_watched(root) {
-        return Ok(());
+        std::thread::sleep(SECOND_LOOK);
+        if is_watched(root) {
+            return Ok(());
+        }
     }
     let words = |command: &mut Command| {
         command.arg("update-watch").arg("--root").arg(root);
