@@ -121,3 +121,26 @@ fn tiers_once_notes_and_pruning() {
     journal.prune(3).unwrap();
     assert!(journal.history(&Filter { limit: 99, ..Filter::default() }).unwrap().len() <= 4);
 }
+
+#[test]
+fn a_journal_of_an_older_version_is_brought_up_to_date_and_of_a_newer_one_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = Utc::now();
+    let machine = machine("b1");
+    Journal::open(dir.path(), &machine).unwrap().begin("r1", "daily", "a", 1, now).unwrap();
+    let change = |sql: &str| {
+        Connection::open(dir.path().join("state.db")).unwrap().execute_batch(sql).unwrap();
+    };
+    change("DROP TABLE breakers; PRAGMA user_version = 1;");
+    let journal = Journal::open(dir.path(), &machine).unwrap();
+    journal.count_failure("a", "c", "exit status 1", now).unwrap();
+    assert_eq!(journal.breaker("a").unwrap().unwrap().failures, 1);
+    assert_eq!(journal.find("r1").unwrap().job, "a");
+    drop(journal);
+    change("CREATE TABLE later (x); PRAGMA user_version = 99;");
+    let journal = Journal::open(dir.path(), &machine).unwrap();
+    assert_eq!(journal.breaker("a").unwrap().unwrap().failures, 1);
+    let version: i32 =
+        journal.db().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, 99);
+}

@@ -23,7 +23,7 @@ impl<P: AsyncRead + Unpin> Pipe<P> {
     /// `pipe`, in which `secrets` are not shown.
     pub(super) fn new(pipe: Option<P>, stream: Stream, secrets: &[Secret]) -> Self {
         let blank = (!secrets.is_empty()).then(|| Blank::new(secrets));
-        Self { pipe, stream, buffer: Zeroizing::new(vec![0; 1 << 16]), blank }
+        Self { pipe, stream, buffer: Zeroizing::new(vec![0; 1 << 14]), blank }
     }
 
     /// Whether something may still come.
