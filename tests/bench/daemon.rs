@@ -192,20 +192,20 @@ fn waiting(site: &Site, idle: Duration) -> Result<Vec<Figure>> {
     sleep(idle);
     let woken = wakes(&process)? - before;
     let minutes = begun.elapsed().as_secs_f64() / 60.0;
-    let (rss, pss) = memory(&process)?;
+    let (rss, own) = memory(&process)?;
     let mut figures = vec![
         figure("idle", "resident memory", Unit::Bytes, Aim::AtMost(12e6)),
-        figure("idle", "its share of it (PSS)", Unit::Bytes, Aim::None),
+        figure("idle", "of it no file's", Unit::Bytes, Aim::None),
         figure("idle", "wake-ups a minute", Unit::Count, Aim::AtMost(60.0)),
     ];
-    for (figure, value) in figures.iter_mut().zip([rss, pss, woken / minutes]) {
+    for (figure, value) in figures.iter_mut().zip([rss, own, woken / minutes]) {
         figure.samples.add(value);
     }
     daemon.stop()?;
     Ok(figures)
 }
 
-/// RSS and PSS in bytes (proc(5), smaps_rollup).
+/// RSS, and what of it is neither program nor library, in bytes (proc(5), smaps_rollup).
 fn memory(process: &Path) -> Result<(f64, f64)> {
     let text = fs::read_to_string(process.join("smaps_rollup"))?;
     let kib = |name: &str| -> Result<f64> {
@@ -213,7 +213,7 @@ fn memory(process: &Path) -> Result<(f64, f64)> {
         let word = line.and_then(|line| line.split_whitespace().next());
         Ok(word.context("an odd smaps_rollup")?.parse::<f64>()? * 1024.0)
     };
-    Ok((kib("Rss:")?, kib("Pss:")?))
+    Ok((kib("Rss:")?, kib("Pss_Anon:")?))
 }
 
 /// How often its threads stopped waiting so far: each went to sleep that often of its own will.
@@ -247,10 +247,9 @@ fn others() -> Result<Vec<Figure>> {
         agent.args(*words).env("HOME", home.path()).process_group(0).stdin(Stdio::null());
         let mut child = agent.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         sleep(Duration::from_secs(20));
-        let (rss, pss) = family(child.id())?;
+        let rss = family(child.id())?;
         killpg(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGKILL).ok();
         child.wait()?;
-        println!("  {name}: {pss:.0} bytes of PSS");
         let mut other = figure("idle", name, Unit::Bytes, Aim::None);
         other.samples.add(rss);
         figures.push(other);
@@ -258,19 +257,18 @@ fn others() -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// RSS and PSS of a process group.
-fn family(group: u32) -> Result<(f64, f64)> {
-    let (mut rss, mut pss) = (0.0, 0.0);
+/// RSS of a process group.
+fn family(group: u32) -> Result<f64> {
+    let (mut rss, group) = (0.0, group.to_string());
     for entry in fs::read_dir("/proc")? {
         let path = entry?.path();
         let Ok(stat) = fs::read_to_string(path.join("stat")) else { continue };
         let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-        if fields.split(' ').nth(2) == Some(group.to_string().as_str())
-            && let Ok((own_rss, own_pss)) = memory(&path)
+        if fields.split(' ').nth(2) == Some(group.as_str())
+            && let Ok((own, _)) = memory(&path)
         {
-            rss += own_rss;
-            pss += own_pss;
+            rss += own;
         }
     }
-    Ok((rss, pss))
+    Ok(rss)
 }
