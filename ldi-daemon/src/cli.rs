@@ -7,11 +7,9 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{CommandFactory, Parser};
-
 mod words;
 
-use words::{Cli, Command, UpdateAction};
+use clap::{CommandFactory, Parser};
 
 use crate::{
     Failure, Result, act, check,
@@ -33,6 +31,8 @@ use crate::{
     tier::Order,
     update,
 };
+use words::{Cli, Command, UpdateAction};
+
 /// The whole program.
 pub fn main() -> ExitCode {
     let mut words: Vec<OsString> = std::env::args_os().collect();
