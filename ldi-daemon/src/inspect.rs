@@ -299,6 +299,9 @@ pub fn explain(config: Config, word: &str, json: bool) -> Result<u8> {
         )),
         (None, None) => text.push_str("here: next after the next boot\n"),
     }
+    for (what, value) in asks(job, &world.config) {
+        text.push_str(&format!("{what} {value}\n"));
+    }
     for gate in &job.keys.wait_for {
         text.push_str(&format!("waits for gate {gate}\n"));
     }
@@ -312,6 +315,20 @@ pub fn explain(config: Config, word: &str, json: bool) -> Result<u8> {
     }
     print(&text)?;
     Ok(0)
+}
+
+/// What a job asks for beside its turn: account, limits, secrets.
+fn asks(job: &jobs::Job, config: &Config) -> Vec<(&'static str, String)> {
+    let ration = job.keys.ration.or(config.run.ration()).to_string();
+    let secrets = job.keys.secrets.join(", ");
+    [
+        ("runs as", job.keys.user.clone().unwrap_or_default()),
+        ("limited to", ration),
+        ("is given", secrets),
+    ]
+    .into_iter()
+    .filter(|(_, value)| !value.is_empty())
+    .collect()
 }
 
 /// `ldi verify`.
