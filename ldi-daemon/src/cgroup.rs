@@ -128,7 +128,8 @@ fn entered(root: &Path) -> &'static Home {
 /// some milliseconds for it. The first run waits for it.
 pub fn settle(root: &Path) {
     let root = root.to_owned();
-    std::thread::spawn(move || entered(&root));
+    // Without a thread the first run does it.
+    let _ = std::thread::Builder::new().spawn(move || entered(&root));
 }
 
 impl Home {

@@ -194,6 +194,9 @@ pub fn explain(config: Config, word: &str, json: bool) -> Result<u8> {
             text.push_str(&format!("here: next {}\n", dateless(found.map_or("", |n| &n.when))));
         }
     }
+    for (what, value) in asks(job, &world.config) {
+        text.push_str(&format!("{what} {value}\n"));
+    }
     for gate in &job.keys.wait_for {
         text.push_str(&format!("waits for gate {gate}\n"));
     }
@@ -207,6 +210,20 @@ pub fn explain(config: Config, word: &str, json: bool) -> Result<u8> {
     }
     print(&text)?;
     Ok(0)
+}
+
+/// What a job asks for beside its turn: account, limits, secrets.
+fn asks(job: &jobs::Job, config: &Config) -> Vec<(&'static str, String)> {
+    let ration = job.keys.ration.or(config.run.ration()).to_string();
+    let secrets = job.keys.secrets.join(", ");
+    [
+        ("runs as", job.keys.user.clone().unwrap_or_default()),
+        ("limited to", ration),
+        ("is given", secrets),
+    ]
+    .into_iter()
+    .filter(|(_, value)| !value.is_empty())
+    .collect()
 }
 
 /// `ldi verify`.

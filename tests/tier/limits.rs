@@ -93,6 +93,9 @@ fn a_limited_run_has_a_group_of_its_own_and_none_is_left() -> Result<()> {
         )?
         .publish()?;
     client.daily(0)?;
+    let explained = client.ldi(0, &["explain", "20_limited"])?.out();
+    let limits = "limited to memory = 1G, cpu = 100, processes = 50\n";
+    ensure!(explained.contains(limits), "{explained}");
     for name in ["daily/10_plain", "daily/20_limited"] {
         let text = String::from_utf8(client.output(name)?)?;
         let run = client.json(0, &["history", name])?[0]["run"].clone();

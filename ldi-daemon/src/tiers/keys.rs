@@ -126,6 +126,18 @@ impl Ration {
     }
 }
 
+impl fmt::Display for Ration {
+    /// As keys of a job, with commas between; nothing without limits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limits = [
+            self.memory.map(|size| format!("memory = {size}")),
+            self.cpu.map(|percent| format!("cpu = {percent}")),
+            self.processes.map(|n| format!("processes = {n}")),
+        ];
+        f.write_str(&limits.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
+}
+
 /// What a secret may be called: it becomes part of a file's and of a variable's name.
 fn good_secret(name: &str) -> bool {
     let ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
