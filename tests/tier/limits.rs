@@ -121,8 +121,8 @@ fn an_account_comes_with_its_groups_and_nothing_of_roots() -> Result<()> {
     let Some(client) = Client::new()? else { return Ok(()) };
     // One with more groups than its own, if this machine has any.
     let groups = fs::read_to_string("/etc/group")?;
-    let members = groups.lines().filter_map(|line| line.rsplit(':').next()?.split(',').next());
-    let account = members.filter(|name| !["", "root"].contains(name)).last().unwrap_or("nobody");
+    let mut members = groups.lines().filter_map(|line| line.rsplit(':').next()?.split(',').next());
+    let account = members.rfind(|name| !["", "root"].contains(name)).unwrap_or("nobody");
     let expected = Command::new("id").args(["-G", account]).output()?;
     let expected = String::from_utf8(expected.stdout)?;
     client
