@@ -28,7 +28,7 @@ use crate::{
     release,
     service::{install, pages, uninstall},
     status,
-    tier::Order,
+    tier::{Order, apart},
     update,
 };
 use words::{Cli, Command, UpdateAction};
@@ -123,7 +123,11 @@ fn run(cli: Cli) -> Result<u8> {
             Ok(0)
         }
         Command::Check { out, .. } => check::check(&file, out.json),
-        Command::Sync(out) => act::sync(&Config::load(&file)?, out.json),
+        Command::Sync { apart: true, .. } => {
+            logging::to_stderr("warn");
+            apart::here(&file)
+        }
+        Command::Sync { out, .. } => act::sync(&Config::load(&file)?, out.json),
         Command::Run { tier, no_sync, dry_run, out } => {
             let order = Order { tier, no_sync, dry_run, due: None };
             act::run_tier(Config::load(&file)?, &order, out.json)

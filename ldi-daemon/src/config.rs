@@ -44,6 +44,9 @@ pub struct Config {
     /// The file that this was read from; not a key.
     #[serde(skip)]
     pub file: PathBuf,
+    /// That file's text; not a key.
+    #[serde(skip)]
+    pub text: String,
 }
 
 /// `[run]`
@@ -168,6 +171,7 @@ impl Default for Config {
             spool: Spool::default(),
             metrics: Metrics::default(),
             file: DEFAULT_FILE.into(),
+            text: String::new(),
         }
     }
 }
@@ -220,11 +224,17 @@ impl Config {
                 file.display()
             ))
         })?;
+        Self::of(file, bytes)
+    }
+
+    /// Checks `bytes`, which were read from `file`.
+    pub fn of(file: &Path, bytes: Vec<u8>) -> Result<Self> {
         let text = String::from_utf8(bytes)
             .map_err(|_| Failure::config(format!("{} is not UTF-8 text", file.display())))?;
         let mut config = Self::parse(&file.display().to_string(), &text)
             .map_err(|w| Failure::config(w.to_string()))?;
         config.file = file.to_owned();
+        config.text = text;
         Ok(config)
     }
 

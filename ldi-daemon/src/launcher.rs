@@ -20,6 +20,14 @@ use loader::Launch;
 /// The name that this program has as the launcher.
 pub const NAME: &str = "ldi-launch";
 
+/// This program's own file, to be executed again: also after it was replaced on disk.
+pub fn own_program() -> PathBuf {
+    if cfg!(target_os = "linux") {
+        return "/proc/self/exe".into();
+    }
+    std::env::current_exe().unwrap_or_else(|_| "/usr/local/bin/ldi".into())
+}
+
 /// An account with all its groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -60,8 +68,7 @@ impl Steps {
         let program = OsString::from(launch.program);
         args.extend(["exec".into(), program.clone(), launch.arg0.unwrap_or(program)]);
         args.extend(launch.args);
-        // By this name it is the very file that runs, also after an update of `ldi`.
-        Launch { program: "/proc/self/exe".into(), arg0: Some(NAME.into()), args, ..launch }
+        Launch { program: own_program(), arg0: Some(NAME.into()), args, ..launch }
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
     tiers::{self, OnSyncFailure},
 };
 
+pub mod apart;
 mod breaker;
 mod lock;
 mod report;
@@ -129,7 +130,7 @@ async fn story(
     stop: watch::Receiver<bool>,
     begun: Instant,
 ) -> Result<TierReport> {
-    let synced = if order.no_sync { None } else { Some(sync(world).await) };
+    let synced = if order.no_sync { None } else { Some(sync(world, stop.clone()).await) };
     if *stop.borrow() {
         return Err(Failure::new(code::FAILED, "ldi was stopped before the tier began"));
     }
@@ -199,13 +200,8 @@ async fn story(
 }
 
 /// Syncs beside the running jobs of other tiers.
-pub async fn sync(world: &Arc<World>) -> Result<SyncReport> {
-    let shared = Arc::clone(world);
-    let span = tracing::Span::current();
-    let work = move || span.in_scope(|| release::sync(&shared.config, &|_, _| {}));
-    let result = tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        Err(Failure::new(code::FAILED, format!("the sync broke off: {error}")))
-    });
+pub async fn sync(world: &Arc<World>, stop: watch::Receiver<bool>) -> Result<SyncReport> {
+    let result = apart::sync(&world.config, stop).await;
     if let Err(error) = release::remember(&world.journal, &result) {
         tracing::warn!("the sync could not be written down: {error}");
     }

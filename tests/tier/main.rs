@@ -1,6 +1,7 @@
 //! Running tiers end to end: the built `ldi` on a library that `codesync` signed, with jobs that
 //! behave, hang, fork away, flood, print binary, and with what administrators get wrong.
 
+mod apart;
 mod breaker;
 mod client;
 mod clock;

@@ -38,7 +38,10 @@ impl Machine {
             return Ok(None);
         }
         let sandbox = Sandbox::with_library()?;
-        sandbox.put("conf/tiers.toml", "[tier.often]\ncron = \"*/2 * * * * *\"\n")?;
+        // Two tiers at a time: both find what is new.
+        let tiers =
+            "[tier.often]\ncron = \"*/2 * * * * *\"\n[tier.beside]\ncron = \"*/2 * * * * *\"\n";
+        sandbox.put("conf/tiers.toml", tiers)?;
         let machine = Self { sandbox, over: Arc::default(), manager: None };
         machine.configure(update)?;
         machine.script("scripts/often/job", "exit 0")?;

@@ -41,7 +41,13 @@ pub(super) struct Json {
 pub(super) enum Command {
     /// Brings the library up to date.
     #[command(after_help = "Example: ldi sync --json")]
-    Sync(Json),
+    Sync {
+        /// With the configuration from standard input, for a daemon.
+        #[arg(long, hide = true)]
+        apart: bool,
+        #[command(flatten)]
+        out: Json,
+    },
     /// Syncs, then runs the jobs of a tier.
     #[command(after_help = "Example: ldi run daily --dry-run")]
     Run {

@@ -4,7 +4,7 @@
 //! A job that left nothing behind costs one system call; only otherwise /proc is read.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
     sync::{Mutex, PoisonError},
@@ -23,6 +23,32 @@ use crate::parse::read_bounded;
 /// Main processes of the runs of this process, by process id. A main process is its own
 /// supervisor's to wait for and never touched by others.
 static MAINS: Mutex<BTreeMap<i32, String>> = Mutex::new(BTreeMap::new());
+
+/// Processes of this one's own that belong to no run; see [`aside`].
+static OTHERS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// A process of this one's own that belongs to no run: no run's end touches it while this lives.
+#[derive(Debug)]
+pub struct Aside(i32);
+
+/// Starts such a process; `id` tells its number.
+pub fn aside<C>(
+    start: impl FnOnce() -> std::io::Result<C>,
+    id: impl FnOnce(&C) -> Option<u32>,
+) -> std::io::Result<(C, Aside)> {
+    // Held while it starts: nobody who looks for members sees it unknown.
+    let mut others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let child = start()?;
+    let pid = id(&child).and_then(|id| i32::try_from(id).ok()).unwrap_or(0);
+    others.insert(pid);
+    Ok((child, Aside(pid)))
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        OTHERS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
 
 fn mains() -> std::sync::MutexGuard<'static, BTreeMap<i32, String>> {
     MAINS.lock().unwrap_or_else(PoisonError::into_inner)
@@ -61,6 +87,7 @@ impl Family {
             return Vec::new();
         }
         let mains = mains();
+        let others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
         let all = snapshot();
         let this = i32::try_from(std::process::id()).unwrap_or(0);
         let mut members = Vec::new();
@@ -70,7 +97,8 @@ impl Family {
                 continue;
             }
             let is_main = child.pid != self.main && mains.contains_key(&child.pid);
-            if !is_main && !reap(child) && self.owns(child, &mains) {
+            if !is_main && !others.contains(&child.pid) && !reap(child) && self.owns(child, &mains)
+            {
                 collect(child.pid, &all, &mut members);
             }
         }

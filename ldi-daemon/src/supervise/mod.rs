@@ -30,7 +30,7 @@ use crate::{
     logs::{Log, Stream},
 };
 
-pub use family::{adopt_orphans, end_leftovers};
+pub use family::{Aside, adopt_orphans, aside, end_leftovers};
 use kin::Kin;
 use output::Pipe;
 pub use start::Start;
@@ -260,7 +260,8 @@ fn end(kin: &Kin, outcome: Outcome, reason: String) -> Stage {
     Stage::Ending { outcome, reason, since: Instant::now(), killed: false }
 }
 
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+/// Ends when `stop` turns true.
+pub async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         // Nobody is left who could stop it.
         std::future::pending::<()>().await;

@@ -10,6 +10,18 @@ pub fn adopt_orphans() -> Result<(), String> {
     Ok(())
 }
 
+/// A process of this one's own that belongs to no run.
+#[derive(Debug)]
+pub struct Aside(());
+
+/// Starts such a process, which no run can be taken for: runs are process groups here.
+pub fn aside<C>(
+    start: impl FnOnce() -> std::io::Result<C>,
+    _id: impl FnOnce(&C) -> Option<u32>,
+) -> std::io::Result<(C, Aside)> {
+    Ok((start()?, Aside(())))
+}
+
 /// The processes of one run.
 #[derive(Debug)]
 pub struct Family {

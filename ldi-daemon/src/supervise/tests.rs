@@ -111,6 +111,26 @@ async fn two_runs_at_once_end_only_their_own() {
 }
 
 #[tokio::test]
+async fn what_is_aside_is_no_runs_to_end_or_to_wait_for() {
+    let _alone = ALONE.lock().await;
+    let bench = Bench::new();
+    let start = |seconds: &str| {
+        let mut command = Command::new("/bin/sleep");
+        command.arg(seconds);
+        aside(|| command.spawn(), |child| Some(child.id())).unwrap()
+    };
+    let (mut long, _long) = start("60");
+    let (mut short, _short) = start("0");
+    let ended = bench.run("r-aside", "setsid sleep 60 & echo $! >> $D/pids; exit 0", 20000).await;
+    assert_eq!(ended.reason.as_deref(), Some("1 process that it left behind was ended"));
+    bench.assert_all_gone(1);
+    assert!(short.wait().unwrap().success(), "it was waited for by another");
+    assert!(long.try_wait().unwrap().is_none(), "it was ended");
+    long.kill().unwrap();
+    long.wait().unwrap();
+}
+
+#[tokio::test]
 async fn a_flood_is_counted_bounded_and_ended() {
     let _alone = ALONE.lock().await;
     let bench = Bench::new();

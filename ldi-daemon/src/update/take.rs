@@ -7,6 +7,7 @@ use std::{
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -21,7 +22,7 @@ use super::{
     state::{Agent, Older, Trial, Verdict},
     version::Version,
 };
-use crate::{Failure, Result, config::Config, error::code, machine::Machine, release};
+use crate::{Failure, Result, config::Config, error::code, machine::Machine, release, supervise};
 
 /// A machine under load takes its time to start a large program for the first time.
 const PROBE_LIMIT: Duration = Duration::from_secs(60);
@@ -52,6 +53,9 @@ pub enum Taken {
 
 /// Looks at the active release.
 pub fn take(config: &Config, machine: &Machine, running: &Running) -> Taken {
+    // Tiers that end together look one after the other: the second finds what the first wrote down.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let root = &config.root;
     match look(config, machine, running) {
         Ok(taken) => taken,
@@ -224,8 +228,8 @@ fn version(root: &Path, agent: &Agent) -> Result<Result<Version, String>> {
     command.arg0("ldi").arg("--version").env_clear().current_dir("/").process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let begun = Instant::now();
-    let mut child = loop {
-        match command.spawn() {
+    let (mut child, _aside) = loop {
+        match supervise::aside(|| command.spawn(), |child| Some(child.id())) {
             Ok(child) => break child,
             // Another thread was just about to start a program when the copy was written.
             Err(error)
