@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs,
     os::unix::{
-        fs::{DirBuilderExt, chown},
+        fs::{DirBuilderExt, MetadataExt, chown},
         process::CommandExt,
     },
     path::{Path, PathBuf},
@@ -206,8 +206,12 @@ fn state_folder(root: &Path, job: &str, account: &Account) -> Result<PathBuf, St
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(e) => return Err(failed(e)),
     }
-    if let Some(Identity { uid, gid, .. }) = account.identity {
-        chown(&folder, Some(uid), Some(gid)).map_err(failed)?;
+    // Asked first: on a disk that became read-only the job runs on.
+    let theirs = |id: &Identity| {
+        fs::metadata(&folder).is_ok_and(|there| (there.uid(), there.gid()) == (id.uid, id.gid))
+    };
+    if let Some(Identity { uid, gid, .. }) = account.identity.as_ref().filter(|id| !theirs(id)) {
+        chown(&folder, Some(*uid), Some(*gid)).map_err(failed)?;
     }
     Ok(folder)
 }

@@ -135,9 +135,24 @@ fn take(key: &str, ids: &[u32]) -> nix::Result<()> {
             setgroups(&groups)
         }
         ("gid", [id]) => setgid(Gid::from_raw(*id)),
-        ("uid", [id]) => setuid(Uid::from_raw(*id)),
+        ("uid", [id]) => {
+            let account = Uid::from_raw(*id);
+            own(&io::stdout(), account)?;
+            own(&io::stderr(), account)?;
+            setuid(account)
+        }
         _ => Err(nix::errno::Errno::EINVAL),
     }
+}
+
+/// Gives a pipe to `account`: opened by name, as by `echo >/dev/stderr`, it is its owner's only.
+#[cfg(target_os = "linux")]
+fn own(pipe: &impl AsFd, account: nix::unistd::Uid) -> nix::Result<()> {
+    use nix::sys::stat::{SFlag, fstat};
+    if SFlag::from_bits_truncate(fstat(pipe)?.st_mode & SFlag::S_IFMT.bits()) != SFlag::S_IFIFO {
+        return Ok(());
+    }
+    nix::unistd::fchown(pipe, Some(account), None)
 }
 
 /// Elsewhere the standard library takes the account, with its main group only.

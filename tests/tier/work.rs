@@ -186,7 +186,7 @@ fn a_job_runs_as_the_user_that_it_names() -> Result<()> {
     client
         .script(
             "scripts/daily/who",
-            &format!("{SH}# ldi: user=nobody nice=5\nid -un; id -G; nice; echo x > \"$LDI_STATE_DIR/mine\"\n"),
+            &format!("{SH}# ldi: user=nobody nice=5\nid -un; id -G; nice; echo x > \"$LDI_STATE_DIR/mine\"; echo to stderr > /dev/stderr\n"),
         )?
         .script("scripts/daily/wrong", &format!("{SH}# ldi: user=no-such-account\n"))?
         .publish()?;

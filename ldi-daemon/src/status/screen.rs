@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Status;
+use super::{Status, TierStatus};
 use crate::{
     inspect::dateless,
     parse::Span,
@@ -43,7 +43,9 @@ pub(super) fn screen(status: &Status) -> String {
     line("spool", format!("{} entries, {} KB", status.spool, status.spool_bytes.div_ceil(1024)));
     if !status.tiers.is_empty() {
         let mut rows = table(&["TIER", "LAST", "RESULT", "NEXT"]);
-        for tier in &status.tiers {
+        // A tier without dates that never ran says nothing to anybody.
+        let shown = |tier: &&TierStatus| tier.when != "update" || tier.last.is_some();
+        for tier in status.tiers.iter().filter(shown) {
             rows.add_row(vec![
                 tier.tier.clone(),
                 tier.last.map_or_else(|| "never".to_owned(), ago),
