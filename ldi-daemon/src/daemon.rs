@@ -1,6 +1,6 @@
 //! The long-running process: plan, start what is due, wait; reload when asked; end in time.
 //!
-//! One thread runs everything but syncs. Each tier runs beside the others and never beside
+//! One thread runs everything; syncs are processes of their own. Each tier runs beside the others and never beside
 //! itself; a tier that fails in any way leaves the daemon running.
 
 use std::{

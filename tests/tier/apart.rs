@@ -4,13 +4,14 @@
 use std::{
     fs,
     net::TcpListener,
+    os::unix::process::CommandExt,
     process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
 use serde_json::Value;
@@ -45,6 +46,7 @@ impl Silent {
         let sandbox = &self.client.sandbox;
         let mut command = sandbox.ldi_command(&sandbox.config(), &["run", "daily", "--json"])?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0);
         let child = command.spawn()?;
         let pid = child.id();
         let mut sync = None;
@@ -84,11 +86,15 @@ fn a_sync_that_is_killed_is_told_and_the_last_good_release_runs() -> Result<()> 
 #[test]
 fn a_sync_ends_with_whom_it_is_for() -> Result<()> {
     let Some(silent) = Silent::new()? else { return Ok(()) };
-    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        let (mut child, sync) = silent.run()?;
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGKILL] {
+        let (child, sync) = silent.run()?;
         let begun = Instant::now();
-        send(i32::try_from(child.id())?, signal)?;
-        child.wait()?;
+        // As a terminal does it: to the whole group.
+        killpg(Pid::from_raw(i32::try_from(child.id())?), signal)?;
+        let done = child.wait_with_output()?;
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        ensure!(signal == Signal::SIGKILL || said.contains("ldi was stopped"), "{signal}: {said}");
+        ensure!(done.stdout.is_empty(), "{signal}: the tier began");
         soon("the sync ends too", || !lives(sync))?;
         // Far from the 300 seconds that the source is given.
         ensure!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());

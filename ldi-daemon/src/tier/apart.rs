@@ -66,6 +66,8 @@ pub async fn sync(config: &Config, mut stop: watch::Receiver<bool>) -> Result<Re
         .args(["sync", "--apart"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        // A terminal's ^C is for whoever started it, who then ends it.
+        .process_group(0)
         .kill_on_drop(true);
     let (mut child, _aside) = supervise::aside(|| command.spawn(), Child::id)
         .map_err(|e| failed(format!("the sync could not be started: {e}")))?;
