@@ -5,7 +5,7 @@ use codesync::{
     manifest::{Manifest, sha256},
     store::File,
 };
-use ldi_daemon::jobs::catalogue;
+use ldi_daemon::catalogue::catalogue;
 
 fn file(tree: &std::path::Path, path: &str, bytes: &[u8], executable: bool) -> File {
     let place = tree.join(path);

@@ -4,7 +4,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::jobs::Job;
+use crate::catalogue::Job;
 
 /// The account that stands for whoever sits in front of the machine.
 pub const NAME: &str = "@console";

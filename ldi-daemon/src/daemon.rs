@@ -19,10 +19,9 @@ use tokio::{
 };
 
 use crate::{
-    Failure, Result,
+    Failure, Result, catalogue,
     config::Config,
     error::code,
-    jobs,
     machine::{self, Machine},
     metrics::Textfile,
     notify::Notifier,
@@ -273,7 +272,7 @@ impl Daemon {
     fn read_tiers(&mut self) {
         let read = || -> Result<(u64, Tiers)> {
             let release = release::active(&self.world.config.root)?;
-            let found = jobs::catalogue(&release.tree, &release.manifest()?, Some(""))?;
+            let found = catalogue::catalogue(&release.tree, &release.manifest()?, Some(""))?;
             Ok((release.number, found.tiers))
         };
         match read() {

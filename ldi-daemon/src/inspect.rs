@@ -12,11 +12,11 @@ use serde_json::json;
 
 use crate::{
     Failure, Result,
+    catalogue::{self, Catalogue},
     cli::{print, print_json},
     config::Config,
     console, daemon,
     error::code,
-    jobs::{self, Catalogue},
     journal::{Filter, Journal, TierRow},
     machine::{self, Machine},
     parse::Span,
@@ -33,7 +33,7 @@ use crate::{
 /// The active release and its catalogue.
 pub fn catalogue(config: &Config, only: Option<&str>) -> Result<(Release, Catalogue)> {
     let release = release::active(&config.root)?;
-    let found = jobs::catalogue(&release.tree, &release.manifest()?, only)?;
+    let found = catalogue::catalogue(&release.tree, &release.manifest()?, only)?;
     Ok((release, found))
 }
 
@@ -150,7 +150,7 @@ pub fn plan(config: Config, until: Option<&str>, json: bool) -> Result<u8> {
 pub fn explain(config: Config, word: &str, json: bool) -> Result<u8> {
     let (release, mut catalogue) = catalogue(&config, None)?;
     console::settle(&mut catalogue.jobs);
-    let Some(job) = catalogue.jobs.iter().find(|job| jobs::names(job, word)) else {
+    let Some(job) = catalogue.jobs.iter().find(|job| catalogue::names(job, word)) else {
         let known: Vec<&str> = catalogue.jobs.iter().map(|j| j.name.as_str()).collect();
         let near = crate::parse::nearest(word, &known)
             .map_or_else(String::new, |near| format!("; did you mean {near}?"));
@@ -213,7 +213,7 @@ pub fn explain(config: Config, word: &str, json: bool) -> Result<u8> {
 }
 
 /// What a job asks for beside its turn: account, limits, secrets.
-fn asks(job: &jobs::Job, config: &Config) -> Vec<(&'static str, String)> {
+fn asks(job: &catalogue::Job, config: &Config) -> Vec<(&'static str, String)> {
     let ration = job.keys.ration.or(config.run.ration()).to_string();
     let secrets = job.keys.secrets.join(", ");
     [
@@ -274,7 +274,7 @@ pub fn resume(config: &Config) -> Result<u8> {
 /// `ldi reset`.
 pub fn reset(config: &Config, word: &str) -> Result<u8> {
     let (release, catalogue) = catalogue(config, None)?;
-    let Some(job) = catalogue.jobs.iter().find(|job| jobs::names(job, word)) else {
+    let Some(job) = catalogue.jobs.iter().find(|job| catalogue::names(job, word)) else {
         let why = format!(
             "release {} has no job {word:?}; see `ldi plan` and `ldi run TIER --dry-run`",
             release.number

@@ -15,9 +15,9 @@ use loader::{Launch, Namespace};
 use nix::unistd::{Uid, User};
 
 use crate::{
+    catalogue::Job,
     cgroup::{self, Group},
     config::Config,
-    jobs::Job,
     launcher::{self, Identity, Steps},
     secret::{self, Secret},
     supervise::Start,

@@ -6,6 +6,7 @@
 //! release. Never listens on a socket and signs nothing.
 
 pub mod act;
+pub mod catalogue;
 pub mod cgroup;
 pub mod check;
 pub mod cli;
@@ -16,7 +17,6 @@ pub mod error;
 pub mod exec;
 pub mod gate;
 pub mod inspect;
-pub mod jobs;
 pub mod journal;
 pub mod launch;
 pub mod launcher;
@@ -25,10 +25,8 @@ pub mod logs;
 pub mod machine;
 pub mod metrics;
 pub mod notify;
-pub mod parse;
 pub mod plan;
 pub mod release;
-pub mod schedule;
 pub mod secret;
 pub mod select;
 pub mod service;
@@ -36,7 +34,7 @@ pub mod status;
 pub mod supervise;
 pub mod table;
 pub mod tier;
-pub mod tiers;
 pub mod update;
 
 pub use error::{Failure, Result};
+pub use jobs::{parse, schedule, tiers};

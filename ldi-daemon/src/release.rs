@@ -12,7 +12,7 @@ use codesync::{
 use loader::Namespace;
 
 use crate::{
-    Failure, Result, cli::print, config::Config, error::code, jobs, journal::Journal, parse,
+    Failure, Result, catalogue, cli::print, config::Config, error::code, journal::Journal, parse,
 };
 
 /// The loader's index, beside a release.
@@ -57,9 +57,10 @@ pub fn prepare(staged: &Staged) -> codesync::Result<()> {
         }
         Some((headers, changed))
     });
-    let known = before.as_ref().map(|(headers, changed)| jobs::Known { headers, changed });
-    let (found, headers) = jobs::catalogue_knowing(&staged.tree, &staged.manifest, None, known)
-        .map_err(|failure| refused(&failure))?;
+    let known = before.as_ref().map(|(headers, changed)| catalogue::Known { headers, changed });
+    let (found, headers) =
+        catalogue::catalogue_knowing(&staged.tree, &staged.manifest, None, known)
+            .map_err(|failure| refused(&failure))?;
     if let Some((sentence, _)) = found.jobs.into_iter().find_map(|job| job.damaged) {
         return Err(refused(&sentence));
     }
@@ -83,9 +84,9 @@ pub fn prepare(staged: &Staged) -> codesync::Result<()> {
 }
 
 /// What was kept beside a release about its scripts' headers, if this version wrote it.
-fn headers(meta: &Path) -> Option<jobs::Headers> {
+fn headers(meta: &Path) -> Option<catalogue::Headers> {
     let text = parse::read_bounded(&meta.join(HEADERS), HEADERS_MAX).ok()?;
-    serde_json::from_slice(&text).ok().filter(jobs::Headers::is_current)
+    serde_json::from_slice(&text).ok().filter(catalogue::Headers::is_current)
 }
 
 fn indexed(file: codesync::manifest::File) -> loader::File {

@@ -1,6 +1,6 @@
 //! Which jobs run on this machine: a pure function of the job, the machine and its tags.
 
-use crate::{console, jobs::Job, machine::Machine};
+use crate::{catalogue::Job, console, machine::Machine};
 
 /// What a job's filters are compared with.
 #[derive(Debug, Clone)]

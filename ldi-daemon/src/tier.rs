@@ -11,11 +11,12 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use crate::{
-    Failure, Result, cgroup,
+    Failure, Result,
+    catalogue::{self, Job},
+    cgroup,
     config::Config,
     console,
     error::code,
-    jobs::{self, Job},
     journal::Journal,
     logs,
     machine::Machine,
@@ -140,7 +141,7 @@ async fn story(
     };
     let hold = release.hold()?;
     let files = release.manifest()?;
-    let mut catalogue = match jobs::catalogue(&release.tree, &files, Some(&order.tier)) {
+    let mut catalogue = match catalogue::catalogue(&release.tree, &files, Some(&order.tier)) {
         Ok(catalogue) => catalogue,
         Err(failure) => {
             if failure.code() == code::REFUSED {
@@ -250,7 +251,8 @@ pub fn too_stale(config: &Config, last: Option<DateTime<Utc>>) -> Option<String>
 
 fn dry_run(world: &World, order: &Order, begun: Instant) -> Result<TierReport> {
     let release = release::active(&world.config.root)?;
-    let mut catalogue = jobs::catalogue(&release.tree, &release.manifest()?, Some(&order.tier))?;
+    let mut catalogue =
+        catalogue::catalogue(&release.tree, &release.manifest()?, Some(&order.tier))?;
     console::settle(&mut catalogue.jobs);
     known_tier(&catalogue.tiers, &order.tier, release.number)?;
     let tags = world.config.all_tags();

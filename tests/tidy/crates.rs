@@ -9,9 +9,11 @@ use crate::files::none;
 
 /// Each crate and the crates of this workspace that it may use. What is missing here, may not.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("codesync", &["loader"]),
+    ("codesync", &["authors"]),
     ("loader", &[]),
-    ("ldi-daemon", &["codesync", "loader", "ldi-api"]),
+    ("jobs", &[]),
+    ("authors", &["loader", "jobs"]),
+    ("ldi-daemon", &["codesync", "loader", "jobs", "ldi-api"]),
     ("ldi-api", &[]),
     ("ldi-server", &["ldi-api"]),
     ("ssh_server", &[]),

@@ -110,7 +110,7 @@ impl Journal {
     }
 
     /// Forgets that a `run_once` job succeeded, for whatever person; see
-    /// [`crate::jobs::Job::memory`].
+    /// [`crate::catalogue::Job::memory`].
     pub fn forget_once(&self, job: &str) -> Result<()> {
         self.db()
             .execute(

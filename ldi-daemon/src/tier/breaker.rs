@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::World;
 use crate::{
+    catalogue::Job,
     config::Config,
-    jobs::Job,
     journal::{Breaker, Journal, Verdict},
     schedule::Zone,
     supervise::{Ended, Outcome},

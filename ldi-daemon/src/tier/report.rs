@@ -3,7 +3,7 @@
 use codesync::pull::Report as SyncReport;
 use serde::Serialize;
 
-use crate::{error::code, jobs::Job, supervise::Outcome};
+use crate::{catalogue::Job, error::code, supervise::Outcome};
 
 /// How one job ended: an entry of `ldi run --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -23,8 +23,8 @@ use tracing::Instrument;
 
 use super::{JobReport, World, breaker, not_now};
 use crate::{
+    catalogue::{self, Job},
     gate::{self, Verdict},
-    jobs::{self, Job},
     launch::{self, Fault, Scene},
     logs::Log,
     plan, release,
@@ -101,7 +101,7 @@ impl Shop<'_> {
         let ended = |word: &String| {
             jobs.iter()
                 .zip(reports)
-                .all(|(job, report)| !jobs::names(job, word) || report.is_some())
+                .all(|(job, report)| !catalogue::names(job, word) || report.is_some())
         };
         let mut lane_taken = false;
         for (at, job) in jobs.iter().enumerate() {

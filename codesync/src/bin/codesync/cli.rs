@@ -21,7 +21,15 @@ Exit codes: 0 done, 1 failed, 2 usage, 75 busy, 76 refused, 77 not permitted, 78
 )]
 pub struct Cli {
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Commands,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Commands {
+    #[command(flatten)]
+    Library(Box<Command>),
+    #[command(flatten)]
+    Authors(authors::Command),
 }
 
 #[derive(Debug, Args)]

@@ -20,7 +20,7 @@ use codesync::{
     sign::{Keys, Passphrase},
 };
 
-use cli::{Cli, Command, RootCommand};
+use cli::{Cli, Command, Commands, RootCommand};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -30,13 +30,18 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    match run(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "codesync: {error}");
-            ExitCode::from(error.kind().exit_code())
-        }
-    }
+    let (code, error) = match cli.command {
+        Commands::Library(command) => match run(*command) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => (error.kind().exit_code(), error.to_string()),
+        },
+        Commands::Authors(command) => match authors::run(&command) {
+            Ok(code) => return code,
+            Err(error) => (error.exit_code(), error.to_string()),
+        },
+    };
+    let _ = writeln!(std::io::stderr(), "codesync: {error}");
+    ExitCode::from(code)
 }
 
 fn run(command: Command) -> Result<()> {

@@ -1,66 +1,22 @@
-//! The header comment of a script: reading it once the file is known to be the signed one.
-
-use std::{io::Read, os::unix::fs::OpenOptionsExt, path::Path};
-
-use codesync::store::File;
-use sha2::{Digest, Sha256};
+//! The header comment of a script: `# ldi: timeout=5m wait_for=corp`.
 
 use crate::{
     parse::{self, Wrong},
     tiers::{Gate, Keys},
 };
 
-const HEADER_LINES: usize = 20;
-const HEADER_BYTES: usize = 8192;
-
-/// The first bytes of a file whose whole content was compared with its signed hash.
-pub(super) fn header(tree: &Path, file: &File) -> Result<Vec<u8>, String> {
-    verified(tree, file, HEADER_BYTES)
-}
-
-const READ_AT_ONCE: usize = 1 << 16;
-
-/// Reads all of a file, keeps the first `keep` bytes, and refuses what was not signed.
-pub(super) fn verified(tree: &Path, file: &File, keep: usize) -> Result<Vec<u8>, String> {
-    let path = tree.join(&file.path);
-    // A pipe in its place would wait for a writer for ever.
-    let mut from = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
-        .open(&path)
-        .map_err(|e| format!("cannot open {}: {e}", path.display()))?
-        .take(file.size + 1);
-    let (mut hash, mut kept, mut buffer) = (
-        Sha256::new(),
-        Vec::new(),
-        vec![0; READ_AT_ONCE.min(usize::try_from(file.size).unwrap_or(READ_AT_ONCE) + 1)],
-    );
-    loop {
-        let n =
-            from.read(&mut buffer).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-        if n == 0 {
-            break;
-        }
-        hash.update(&buffer[..n]);
-        let room = keep - kept.len();
-        kept.extend_from_slice(&buffer[..n.min(room)]);
-    }
-    if hash.finalize().as_slice() != file.sha256 {
-        return Err(format!(
-            "{} is not what was signed for this release; it was not run and the next sync repairs it",
-            file.path
-        ));
-    }
-    Ok(kept)
-}
+/// Only so many lines at the start of a script are looked at.
+const LINES: usize = 20;
+/// Only so many bytes at the start of a script are looked at.
+pub const BYTES: usize = 8192;
 
 /// The words of lines such as `# ldi: timeout=5m wait_for=corp,internet run_once`, by line number.
-pub(super) fn words_of_header(head: &[u8]) -> Vec<(usize, String)> {
+pub fn words(head: &[u8]) -> Vec<(usize, String)> {
     let mut said = Vec::new();
     if head.contains(&0) {
         return said;
     }
-    for (at, line) in head.split(|byte| *byte == b'\n').take(HEADER_LINES).enumerate() {
+    for (at, line) in head.split(|byte| *byte == b'\n').take(LINES).enumerate() {
         let line = String::from_utf8_lossy(line);
         let trimmed = line.trim_start();
         let comment = trimmed.trim_start_matches(['#', '/', '-', ';', '%']);
@@ -75,7 +31,7 @@ pub(super) fn words_of_header(head: &[u8]) -> Vec<(usize, String)> {
 }
 
 /// The keys in what a header says.
-pub(super) fn keys_of_header(path: &str, said: &[(usize, String)]) -> Result<Keys, Wrong> {
+pub fn keys(path: &str, said: &[(usize, String)]) -> Result<Keys, Wrong> {
     let mut keys = Keys::default();
     for (line, words) in said {
         for word in words.split_ascii_whitespace() {

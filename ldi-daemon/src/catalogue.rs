@@ -5,23 +5,24 @@
 //! a word of them is believed: a header can change the account that a job runs as.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     path::Path,
 };
 
 use codesync::store::{File, Manifest};
-use serde::{Deserialize, Serialize};
-
-use crate::{
-    Failure, Result,
-    error::code,
+use jobs::{
+    header,
+    order::{Named, order},
     parse::Wrong,
     tiers::{self, Keys, Tiers, What},
 };
+use serde::{Deserialize, Serialize};
 
-mod header;
+use crate::{Failure, Result, error::code};
 
-use header::{header, keys_of_header, verified, words_of_header};
+mod verified;
+
+use verified::{head, verified};
 
 /// One job of one tier.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +42,10 @@ pub struct Job {
 }
 
 impl Job {
+    fn named(&self) -> Named<'_> {
+        Named { tier: &self.tier, name: &self.name, after: &self.keys.after }
+    }
+
     /// Under which name its past is remembered: a job of the person at the console has one for
     /// each person. No job's own name holds a `~`.
     pub fn memory(&self) -> String {
@@ -174,7 +179,7 @@ fn configured(job: &tiers::Job, tree: &Path, files: &Manifest) -> Result<Job> {
             let Some(file) = files.get(path) else {
                 return Err(at("script", format!("{path} is not in this release")));
             };
-            damaged = header(tree, &file).err().map(|damage| (damage, path.clone()));
+            damaged = head(tree, &file).err().map(|damage| (damage, path.clone()));
             hex::encode(file.sha256)
         }
         What::Function(name) => format!("function {name}"),
@@ -233,13 +238,13 @@ fn found(file: &File, tier: &str, tree: &Path, known: Option<Known<'_>>) -> Resu
     }
     let said = match known.filter(|known| !known.changed.contains(&file.path)) {
         Some(known) => Ok(known.headers.said.get(&file.path).cloned().unwrap_or_default()),
-        None => header(tree, file).map(|head| words_of_header(&head)),
+        None => head(tree, file).map(|text| header::words(&text)),
     };
     let (said, damaged) = match said {
         Ok(said) => (said, None),
         Err(damage) => (Vec::new(), Some((damage, file.path.clone()))),
     };
-    let keys = keys_of_header(&file.path, &said).map_err(|w| Failure::config(w.to_string()))?;
+    let keys = header::keys(&file.path, &said).map_err(|w| Failure::config(w.to_string()))?;
     let job = Job {
         name: name.to_owned(),
         tier: tier.to_owned(),
@@ -251,70 +256,18 @@ fn found(file: &File, tier: &str, tree: &Path, known: Option<Known<'_>>) -> Resu
     Ok((job, said))
 }
 
-/// Name order within each tier, but after what `after` names. Names that are no job of the tier,
-/// and circles, are refused.
-fn ordered(mut jobs: Vec<Job>) -> Result<Vec<Job>> {
-    let short =
-        |j: &Job| j.name.strip_prefix(&format!("{}/", j.tier)).unwrap_or(&j.name).to_owned();
-    jobs.sort_by_cached_key(|j| (j.tier.clone(), short(j), j.name.clone()));
-    let mut seen = HashSet::new();
-    if let Some(twice) = jobs.iter().find(|job| !seen.insert(job.name.as_str())) {
-        return Err(Failure::config(format!(
-            "two jobs are called {:?}; give one of them another name in {}",
-            twice.name,
-            tiers::PATH
-        )));
-    }
-    // For each job: how many others it waits for, and who waits for it.
-    let mut waits = vec![0_usize; jobs.len()];
-    let mut followers: Vec<Vec<usize>> = vec![Vec::new(); jobs.len()];
-    for (at, job) in jobs.iter().enumerate() {
-        for before in &job.keys.after {
-            let mut known = false;
-            for (other, _) in
-                jobs.iter().enumerate().filter(|(_, j)| j.tier == job.tier && names(j, before))
-            {
-                known = true;
-                waits[at] += 1;
-                followers[other].push(at);
-            }
-            if !known {
-                return Err(Failure::config(format!(
-                    "job {}, key after: tier {} has no job {before:?}",
-                    job.name, job.tier
-                )));
-            }
-        }
-    }
-    let mut ready: BTreeSet<usize> = (0..jobs.len()).filter(|at| waits[*at] == 0).collect();
-    let mut order = Vec::with_capacity(jobs.len());
-    while let Some(at) = ready.pop_first() {
-        order.push(at);
-        for &follower in &followers[at] {
-            waits[follower] -= 1;
-            if waits[follower] == 0 {
-                ready.insert(follower);
-            }
-        }
-    }
-    if order.len() < jobs.len() {
-        let circle: Vec<&str> =
-            (0..jobs.len()).filter(|at| waits[*at] > 0).map(|at| jobs[at].name.as_str()).collect();
-        return Err(Failure::config(format!(
-            "key after: these jobs wait for each other: {}",
-            circle.join(", ")
-        )));
-    }
+fn ordered(jobs: Vec<Job>) -> Result<Vec<Job>> {
+    let named: Vec<Named<'_>> = jobs.iter().map(Job::named).collect();
+    let order = order(&named).map_err(Failure::config)?;
     let mut jobs: Vec<Option<Job>> = jobs.into_iter().map(Some).collect();
     Ok(order.into_iter().filter_map(|at| jobs[at].take()).collect())
 }
 
 /// Whether `word` means this job: its name, or its file name within the tier.
 pub fn names(job: &Job, word: &str) -> bool {
-    job.name == word
-        || job.name.strip_prefix(&job.tier).and_then(|n| n.strip_prefix('/')) == Some(word)
+    job.named().is(word)
 }
 
 #[cfg(test)]
-#[path = "jobs_tests.rs"]
+#[path = "catalogue_tests.rs"]
 mod tests;
