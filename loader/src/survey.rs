@@ -44,6 +44,8 @@ pub struct Runner {
     pub language: Language,
     /// The interpreter as it is named; `None` without a first line.
     pub named: Option<String>,
+    /// `env` looks for it in `PATH`.
+    pub by_env: bool,
 }
 
 /// What runs `text`, which is called `path`: as [`Namespace::script`] chooses.
@@ -55,13 +57,14 @@ pub fn runner(path: &str, text: &[u8]) -> Runner {
             Some("py") => Language::Python,
             _ => Language::Unknown,
         };
-        return Runner { language, named: None };
+        return Runner { language, named: None, by_env: false };
     };
     let line = line.split(|&b| b == b'\n').next().unwrap_or_default();
     let line = String::from_utf8_lossy(&line[..line.len().min(1024)]).into_owned();
     let mut words = line.split([' ', '\t', '\r']).filter(|word| !word.is_empty());
     let mut named = words.next().unwrap_or_default();
-    if named.rsplit('/').next() == Some("env") {
+    let by_env = named.rsplit('/').next() == Some("env");
+    if by_env {
         named = words.find(|word| *word != "-S").unwrap_or_default();
     }
     let language = match interpreter::kind_of(Path::new(named)) {
@@ -70,10 +73,10 @@ pub fn runner(path: &str, text: &[u8]) -> Runner {
         Kind::Shell => Language::Shell,
         Kind::Other | Kind::Binary => Language::Other,
     };
-    Runner { language, named: Some(named.to_owned()) }
+    Runner { language, named: Some(named.to_owned()), by_env }
 }
 
-/// Whether the modules of bash are `path`: those that the loader sources.
+/// Whether `path` is a module of bash that the loader sources.
 pub fn is_bash_module(path: &str) -> bool {
     crate::tree::is_bash_module(path)
 }
@@ -139,6 +142,8 @@ pub struct Bash {
     pub words: BTreeSet<String>,
     /// Beginning and end of names that are formed around an expansion.
     pub patterns: BTreeSet<(String, String)>,
+    /// Names that it asks for before it uses them: `command -v NAME`.
+    pub asked: BTreeSet<String>,
     /// The top level does more than define names, so the file is always sourced.
     pub acts: bool,
     /// Names may come from elsewhere: it sources other files, evaluates text or sets aliases.
@@ -180,6 +185,14 @@ pub fn bash_file(text: &[u8]) -> Bash {
         }
         _ => false,
     });
+    let asks = ["command", "type", "which", "hash"];
+    let asking = commands.iter().filter(|command| asks.contains(&command.name.as_str()));
+    let asked = asking.flat_map(|command| {
+        let mut words = Vec::new();
+        scan::tokens(lines.text(command.line), &mut words);
+        words.iter().map(|word| shown(word)).collect::<Vec<_>>()
+    });
+    let asked = asked.collect();
     Bash {
         comment: lines.comment_at_head(functions.first().map(|first| first.line)),
         variables: facts
@@ -199,6 +212,7 @@ pub fn bash_file(text: &[u8]) -> Bash {
         unsure: facts.unsure,
         functions,
         commands,
+        asked,
         open,
     }
 }
