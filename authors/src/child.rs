@@ -74,10 +74,13 @@ pub fn each<F, T>(files: &[F], ask: impl Fn(&[F]) -> Vec<T>) -> Vec<Option<T>> {
 }
 
 /// `work` on parts of `items`, at most [`BATCH`] each, on all cores; what it returns, in order.
-pub fn in_parts<I: Sync, T: Send>(items: &[I], work: impl Fn(&[I]) -> Vec<T> + Sync) -> Vec<T> {
+pub fn in_parts<'a, I: Sync, T: Send>(
+    items: &'a [I],
+    work: impl Fn(&'a [I]) -> Vec<T> + Sync,
+) -> Vec<T> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
     let share = items.len().div_ceil(cores).clamp(1, BATCH);
-    let parts: Vec<&[I]> = items.chunks(share).collect();
+    let parts: Vec<&'a [I]> = items.chunks(share).collect();
     let next = std::sync::atomic::AtomicUsize::new(0);
     let worker = || {
         let mut done = Vec::new();

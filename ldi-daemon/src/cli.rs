@@ -101,7 +101,15 @@ fn run(cli: Cli) -> Result<u8> {
             let (file_word, args) = split(words);
             return Err(exec::exec(&file, tree.as_deref(), Target::File(&file_word), &args));
         }
-        Command::Call { tree, words } if !words.is_empty() => {
+        Command::Call { tree, words, list: true } => {
+            // With more words the function is named already.
+            if let [] | [_] = words.as_slice() {
+                let prefix = words.first().map(OsString::as_os_str).unwrap_or_default();
+                print(&exec::functions(&file, tree.as_deref(), prefix)?)?;
+            }
+            return Ok(0);
+        }
+        Command::Call { tree, words, .. } if !words.is_empty() => {
             let (name, args) = split(words);
             return Err(exec::exec(&file, tree.as_deref(), Target::Function(&name), &args));
         }

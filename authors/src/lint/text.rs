@@ -45,7 +45,7 @@ pub fn check(entry: &Entry, runner: &Runner, text: &[u8]) -> Vec<Finding> {
             let told = runner.named.is_some() && line == 1;
             let what = "has lines that end as on Windows (CR LF); convert it, for example with sed 's/\\r$//'";
             let finding = Finding::new("crlf", path, line, what);
-            let works = !told && (python || !all);
+            let works = !told && (!shell || !all);
             found.push(if works { finding.severity(Severity::Warning) } else { finding });
         }
         if shell && std::str::from_utf8(text).is_err() {
@@ -92,7 +92,9 @@ pub fn allowed(text: &[u8]) -> Vec<Allowed> {
         let codes = comment.split_once("lint: allow ")?.1;
         let is_code = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == ':';
         let codes = codes.split([' ', ',']).take_while(|word| word.chars().all(is_code));
-        let codes = codes.filter(|word| !word.is_empty()).map(str::to_owned).collect();
+        // A colon behind the last one begins the reason.
+        let codes = codes.map(|word| word.trim_end_matches(':')).filter(|word| !word.is_empty());
+        let codes = codes.map(str::to_owned).collect();
         Some(Allowed { line: at + 1, alone: before.trim().is_empty(), codes })
     };
     text.lines().enumerate().filter_map(of).collect()

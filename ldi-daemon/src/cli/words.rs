@@ -197,9 +197,12 @@ pub(super) enum Command {
         /// An unpublished tree.
         #[arg(long, value_name = "DIR")]
         tree: Option<PathBuf>,
+        /// Lists the functions that begin so, for completions.
+        #[arg(long, hide = true)]
+        list: bool,
         /// The function; then its arguments.
         #[arg(
-            required = true,
+            required_unless_present = "list",
             trailing_var_arg = true,
             allow_hyphen_values = true,
             value_name = "FUNCTION [ARG]"
