@@ -207,3 +207,26 @@ fn odd((path, odd): &(String, Odd)) -> Finding {
     };
     Finding::new(code, path, 0, what)
 }
+
+/// For the fuzzer: everything that reads the bytes of a file here, without other programs.
+#[cfg(fuzzing)]
+pub fn survive(path: &str, text: &[u8]) {
+    let said = loader::survey::bash_file(text);
+    let names = Names::of(std::iter::once(("modules/it.sh", &said)), std::iter::once(path));
+    let entry = Entry { path: path.to_owned(), executable: true };
+    let runner = loader::survey::runner(path, text);
+    let plan = Plan::of(Ok(std::str::from_utf8(text).ok().map(str::to_owned))).0;
+    let mut found = text::check(&entry, &runner, text);
+    found.extend(secrets::check(path, text));
+    found.extend(plan.script(&entry, text));
+    found.extend(plan.jobs(|_| false, Some(&names)));
+    found.extend(names.undefined(path, runner.language, &said));
+    found.extend(names.faults());
+    names.used_by(path, &said);
+    names::python_words(text);
+    bash::survive(text);
+    let allowed = text::allowed(text);
+    found.retain(|one| !allowed.iter().any(|allowed| allowed.silences(one)));
+    report::text(&found, 1);
+    report::sarif(&found);
+}

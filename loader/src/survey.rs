@@ -166,7 +166,12 @@ pub fn bash_file(text: &[u8]) -> Bash {
             name: shown(name),
             line,
             top: top.contains(name),
-            comment: lines.comment_above(line),
+            // Of functions that share a line the first has the comment.
+            comment: if lines.is_first(at.start) {
+                lines.comment_above(line)
+            } else {
+                String::new()
+            },
         }
     });
     let functions: Vec<Function> = functions.collect();
@@ -177,19 +182,18 @@ pub fn bash_file(text: &[u8]) -> Bash {
         line: lines.number(at.start),
     });
     let commands: Vec<Command> = commands.collect();
-    let open = commands.iter().any(|command| match command.name.as_str() {
-        "eval" | "alias" => true,
-        "." | "source" => {
-            let line = lines.text(command.line);
-            !line.windows(11).any(|part| part == b"autoinit.sh")
-        }
-        _ => false,
-    });
-    let asks = ["command", "type", "which", "hash"];
-    let asking = commands.iter().filter(|command| asks.contains(&command.name.as_str()));
-    let asked = asking.flat_map(|command| {
+    // By lines: a line may hold any number of commands.
+    let on_lines = |names: &[&str]| -> BTreeSet<usize> {
+        let named = commands.iter().filter(|command| names.contains(&command.name.as_str()));
+        named.map(|command| command.line).collect()
+    };
+    let open = !on_lines(&["eval", "alias"]).is_empty()
+        || on_lines(&[".", "source"])
+            .into_iter()
+            .any(|line| !lines.text(line).windows(11).any(|part| part == b"autoinit.sh"));
+    let asked = on_lines(&["command", "type", "which", "hash"]).into_iter().flat_map(|line| {
         let mut words = Vec::new();
-        scan::tokens(lines.text(command.line), &mut words);
+        scan::tokens(lines.text(line), &mut words);
         words.iter().map(|word| shown(word)).collect::<Vec<_>>()
     });
     let asked = asked.collect();
@@ -265,6 +269,13 @@ impl<'a> Lines<'a> {
         };
         let end = self.starts.get(number).map_or(self.text.len(), |next| next - 1);
         self.text.get(*start..end).unwrap_or_default()
+    }
+
+    /// Whether the name at `offset` stands first on its line, but for the word `function`.
+    fn is_first(&self, offset: usize) -> bool {
+        let start = self.starts.get(self.number(offset).saturating_sub(1)).copied().unwrap_or(0);
+        let before = self.text.get(start..offset).unwrap_or_default();
+        matches!(before.trim_ascii(), b"" | b"function")
     }
 
     /// What a line that is only a comment says; a first line and words for tools say nothing.

@@ -65,7 +65,7 @@ fn each_fault_has_its_code_and_its_place() -> Result<()> {
         ("scripts/daily/name with blanks", "#!/bin/bash\n"),
         ("scripts/daily/relative", "#!bash\n"),
         ("scripts/daily/missing", "#!/opt/no/such/interpreter\n"),
-        ("scripts/daily/typo", "#!/bin/bash\nuesd\ndefine_me\nbom\ndos\n"),
+        ("scripts/daily/typo", "#!/bin/bash\nuesd\ndefine_me\ndos\n"),
         ("scripts/daily/sh", "#!/bin/sh\nused\n"),
         ("scripts/daily/after", "#!/bin/bash\n# ldi: after=nobody\n"),
         ("scripts/daliy/x", "#!/bin/bash\n# nothing\n"),

@@ -83,6 +83,12 @@ fn answers(said: &[u8]) -> Vec<Complaint> {
         .collect()
 }
 
+/// For the fuzzer.
+#[cfg(fuzzing)]
+pub fn survive(said: &[u8]) {
+    answers(said);
+}
+
 /// The first complaint of `bash: eval: line 5: unexpected EOF`, without its place.
 fn first(text: &[u8]) -> Option<(usize, String)> {
     let text = String::from_utf8_lossy(text);

@@ -64,8 +64,11 @@ impl Looker<'_> {
                 None => Look::unread(entry),
             };
             look.found.extend(fault);
+            // Of Windows' lines bash would only say so again.
+            let told =
+                look.found.iter().any(|one| one.code == "crlf" && one.severity == Severity::Error);
+            texts.push(text.filter(|_| wanted && !told));
             looks.push(look);
-            texts.push(text.filter(|_| wanted));
         }
         let mut found = Vec::new();
         let of = |language: &[Language]| {

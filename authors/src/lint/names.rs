@@ -16,6 +16,8 @@ const BUILTINS: &str = include_str!("builtins.txt");
 const COMMANDS: &str = include_str!("commands.txt");
 /// More unknown names in one file mean that the file is not understood.
 const MAX_UNDEFINED: usize = 20;
+/// So many unknown names of a file are compared with all that are known.
+const MAX_COMPARED: usize = 200;
 
 /// A module: of bash a file, of Python a file or a package.
 #[derive(Debug)]
@@ -121,7 +123,7 @@ impl Names {
     /// The modules that a file of bash at `path` may mean.
     pub fn used_by(&self, path: &str, said: &Bash) -> BTreeSet<usize> {
         let mut used = self.used(path, said.words.iter().map(String::as_str));
-        for (before, after) in &said.patterns {
+        for (before, after) in said.patterns.iter().take(MAX_COMPARED) {
             let fits = |name: &&String| {
                 name.len() >= before.len() + after.len()
                     && name.starts_with(before.as_str())
@@ -150,6 +152,7 @@ impl Names {
         let own: BTreeSet<&str> = said.functions.iter().map(|f| f.name.as_str()).collect();
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
+        let mut compared = 0;
         for command in &said.commands {
             let name = command.name.as_str();
             if !seen.insert(name) || own.contains(name) || said.asked.contains(name) {
@@ -165,6 +168,10 @@ impl Names {
             }
             if of_module || self.is_command(name) {
                 continue;
+            }
+            compared += 1;
+            if compared > MAX_COMPARED {
+                break;
             }
             let near = self.near(name);
             let what = match near {

@@ -15,6 +15,8 @@ use crate::tree::Entry;
 
 /// What `ldi` reads of `conf/tiers.toml`.
 const MAX_TIERS: u64 = 4 << 20;
+/// The first so many wrong jobs tell enough.
+const MAX_FOUND: usize = 100;
 
 /// `conf/tiers.toml`, and which files it says are jobs.
 #[derive(Debug)]
@@ -29,7 +31,12 @@ pub struct Plan {
 impl Plan {
     /// The plan of the tree at `root`, and what is wrong with it.
     pub fn read(root: &Path) -> (Self, Vec<Finding>) {
-        let (tiers, found) = match text(root) {
+        Self::of(text(root))
+    }
+
+    /// The plan that a text is, if there is one, and what is wrong with it.
+    pub fn of(text: Result<Option<String>, String>) -> (Self, Vec<Finding>) {
+        let (tiers, found) = match text {
             Ok(None) => (Tiers::built_in(), None),
             Ok(Some(text)) => match Tiers::of_release(&text) {
                 Ok(tiers) => (tiers, None),
@@ -151,7 +158,7 @@ impl Plan {
             }
             _ => None,
         };
-        self.tiers.jobs.iter().filter_map(of).collect()
+        self.tiers.jobs.iter().filter_map(of).take(MAX_FOUND).collect()
     }
 
     /// Looks at names and order of all jobs: `scripts` are those that are jobs by where they stand,
