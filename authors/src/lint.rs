@@ -37,6 +37,10 @@ use plan::Plan;
 
 /// Words of the command.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example: codesync lint --tree . scripts/daily/recon
+
+Exit codes: 0 no error, 1 an error (with --strict also a warning), 2 usage.")]
 pub struct Options {
     /// The tree: the folder that holds modules/, scripts/ and conf/
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -111,68 +115,69 @@ fn findings(
     external: bool,
     faults: &PathFaults<'_>,
 ) -> Result<(Vec<Finding>, usize), Error> {
-    let listing = tree::list(root).map_err(|e| Error::io("read the tree", root, e))?;
+    let listing = tree::list(root)?;
     let is_wanted = |path: &str| {
         wanted.is_none_or(|wanted| {
             let folders = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
             wanted.contains(path) || folders.into_iter().any(|folder| wanted.contains(folder))
         })
     };
-    let mut found: Vec<Finding> = listing.odd.iter().map(odd).collect();
     let paths: Vec<&str> = listing.files.iter().map(|entry| entry.path.as_str()).collect();
+    let mut found: Vec<Finding> = listing.odd.iter().map(odd).collect();
     let bad = faults(&paths);
     found.extend(bad.into_iter().map(|(path, what)| Finding::new("path", &path, 0, what)));
-
     let (plan, wrong) = Plan::read(root);
     found.extend(wrong);
-    let looker = Looker { root, plan: &plan };
-    let is_module = |entry: &&Entry| loader::survey::is_bash_module(&entry.path);
-    let (modules, others): (Vec<&Entry>, Vec<&Entry>) = listing.files.iter().partition(is_module);
-    // All modules count for the names, but only what is wanted is looked into.
-    let mut modules = child::in_parts(&modules, |part| looker.look(part, &is_wanted));
-    let defined = modules.iter().filter_map(|look| Some((look.path.as_str(), look.bash.as_ref()?)));
-    let mut names = Names::of(defined, paths.iter().copied());
-    modules.iter_mut().for_each(|look| look.compare(&names, is_wanted(&look.path)));
-    let others: Vec<&Entry> = others.into_iter().filter(|entry| is_wanted(&entry.path)).collect();
-    let others = child::in_parts(&others, |part| {
-        let mut looks = looker.look(part, &is_wanted);
-        looks.iter_mut().for_each(|look| look.compare(&names, true));
-        looks
-    });
 
-    let looks = || modules.iter().chain(&others);
-    looks().for_each(|look| names.mark(&look.used));
+    let (mut names, looks) = looks(Looker { root, plan: &plan }, &listing.files, &is_wanted);
+    looks.iter().for_each(|look| names.mark(&look.used));
+    names.mark(&names.used("", plan.functions().iter().map(String::as_str)));
     found.extend(names.faults());
     found.extend(names::twins(paths.iter().copied()));
-    let has =
-        |path: &str| listing.files.binary_search_by(|entry| entry.path.as_str().cmp(path)).is_ok();
-    let functions = plan.functions();
-    names.mark(&names.used("", functions.iter().map(String::as_str)));
+    let has = |path: &str| paths.binary_search(&path).is_ok();
     found.extend(plan.jobs(has, Some(&names)));
     if wanted.is_none() {
         found.extend(names.unreachable());
-        let scripts = looks().filter_map(|look| Some((look.path.clone(), look.after.clone()?)));
-        found.extend(plan.order(&scripts.collect::<Vec<_>>()));
+        let jobs = looks.iter().filter_map(|look| Some((look.path.clone(), look.after.clone()?)));
+        found.extend(plan.order(&jobs.collect::<Vec<_>>()));
     }
     if external {
         let mut files = external::Files::default();
-        looks().for_each(|look| look.for_others(&mut files));
+        looks.iter().for_each(|look| look.for_others(&mut files));
         found.extend(external::check(root, &files));
     }
-    found.extend(looks().flat_map(|look| look.found.iter().cloned()));
-    let allowed: BTreeMap<&str, &Look> = looks()
-        .filter(|look| !look.allowed.is_empty())
-        .map(|look| (look.path.as_str(), look))
-        .collect();
+    found.extend(looks.iter().flat_map(|look| look.found.iter().cloned()));
+    let allowed: BTreeMap<&str, &[text::Allowed]> =
+        looks.iter().map(|look| (look.path.as_str(), look.allowed.as_slice())).collect();
     let silent = |one: &Finding| {
-        allowed
-            .get(one.file.as_str())
-            .is_some_and(|look| look.allowed.iter().any(|a| a.silences(one)))
+        let allowed = allowed.get(one.file.as_str()).copied().unwrap_or_default();
+        allowed.iter().any(|allowed| allowed.silences(one))
     };
-    found.retain(|one| !silent(one) && is_wanted(&one.file));
+    found.retain(|one| is_wanted(&one.file) && !silent(one));
     sort(&mut found);
-    let files = listing.files.iter().filter(|entry| is_wanted(&entry.path)).count();
-    Ok((found, files))
+    Ok((found, paths.iter().filter(|path| is_wanted(path)).count()))
+}
+
+/// The names of all modules, and what there is to say about each of them and about the `wanted`
+/// among the other files.
+fn looks(
+    looker: Looker<'_>,
+    files: &[Entry],
+    wanted: &(dyn Fn(&str) -> bool + Sync),
+) -> (Names, Vec<Look>) {
+    let is_module = |entry: &&Entry| loader::survey::is_bash_module(&entry.path);
+    let (modules, others): (Vec<&Entry>, Vec<&Entry>) = files.iter().partition(is_module);
+    let mut looks = child::in_parts(&modules, |part| looker.look(part, wanted));
+    let defined = looks.iter().filter_map(|look| Some((look.path.as_str(), look.bash.as_ref()?)));
+    let names = Names::of(defined, files.iter().map(|entry| entry.path.as_str()));
+    looks.iter_mut().for_each(|look| look.compare(&names, wanted(&look.path)));
+    let others: Vec<&Entry> = others.into_iter().filter(|entry| wanted(&entry.path)).collect();
+    looks.extend(child::in_parts(&others, |part| {
+        let mut looks = looker.look(part, wanted);
+        looks.iter_mut().for_each(|look| look.compare(&names, true));
+        looks
+    }));
+    (names, looks)
 }
 
 fn sort(found: &mut Vec<Finding>) {

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::Error;
+
 /// The folders that are a code library; what else lies beside them is the author's own.
 pub const FOLDERS: [&str; 4] = ["modules", "scripts", "conf", "agent"];
 /// More files are a mistake in the path, not a library.
@@ -49,10 +51,10 @@ pub struct Listing {
 }
 
 /// Lists the tree at `root`. A tree that is no folder, or has none of [`FOLDERS`], is an error.
-pub fn list(root: &Path) -> io::Result<Listing> {
+pub fn list(root: &Path) -> Result<Listing, Error> {
     let mut listing = Listing::default();
     let mut some = false;
-    fs::read_dir(root)?;
+    fs::read_dir(root).map_err(|e| Error::io("read the tree", root, e))?;
     for folder in FOLDERS {
         let path = root.join(folder);
         match fs::symlink_metadata(&path) {
@@ -65,8 +67,11 @@ pub fn list(root: &Path) -> io::Result<Listing> {
         some = true;
     }
     if !some {
-        let what = format!("it has none of the folders {}", FOLDERS.join(", "));
-        return Err(io::Error::other(what));
+        return Err(Error::Usage(format!(
+            "{} is no tree: it has none of the folders {}; name another with --tree",
+            root.display(),
+            FOLDERS.join(", ")
+        )));
     }
     listing.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     listing.odd.sort_unstable_by(|a, b| a.0.cmp(&b.0));

@@ -189,7 +189,7 @@ fn files_may_be_named_by_their_place_in_the_tree_or_in_the_file_system() -> Resu
     let done = lint(&sandbox, &["/etc/passwd"])?.expect_code(2)?;
     ensure!(done.err().contains("is no file of the tree"), "{done}");
     let empty = Sandbox::new()?;
-    let done = lint(&empty, &[])?.expect_code(1)?;
+    let done = lint(&empty, &[])?.expect_code(2)?;
     ensure!(done.err().contains("none of the folders modules, scripts, conf, agent"), "{done}");
     Ok(())
 }

@@ -80,7 +80,7 @@ pub struct Job {
 impl Book {
     /// Reads the tree at `root`.
     pub fn of(root: &Path) -> Result<Self, Error> {
-        let listing = tree::list(root).map_err(|e| Error::io("read the tree", root, e))?;
+        let listing = tree::list(root)?;
         let files = child::in_parts(&listing.files, |part| {
             part.iter()
                 .filter(|entry| {

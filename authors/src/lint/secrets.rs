@@ -156,7 +156,7 @@ fn looks_real(value: &str) -> bool {
     if !(10..=200).contains(&value.len()) || !value.is_ascii() || placeholder(value) {
         return false;
     }
-    if value.contains(['$', '(', '<', '{', '`', '%', ' ', '\\'])
+    if value.contains(['$', '(', '[', '<', '{', '`', '%', ' ', '\\'])
         || value.starts_with(['/', '~', '.', '-'])
     {
         return false;
