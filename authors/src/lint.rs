@@ -129,7 +129,8 @@ fn findings(
     let (plan, wrong) = Plan::read(root);
     found.extend(wrong);
 
-    let (mut names, looks) = looks(Looker { root, plan: &plan }, &listing.files, &is_wanted);
+    let (mut names, looks) =
+        looks(Looker { root, plan: &plan, compared: true }, &listing.files, &is_wanted);
     looks.iter().for_each(|look| names.mark(&look.used));
     names.mark(&names.used("", plan.functions().iter().map(String::as_str)));
     found.extend(names.faults());

@@ -21,6 +21,11 @@ use crate::{python, tree::Entry};
 
 /// So many bytes tell whether a file is text.
 const HEAD: usize = 8192;
+/// So many bytes of text wait for bash and Python at once, in each thread.
+const MAX_HELD: usize = 32 << 20;
+
+/// The place of a file among others, and its content.
+type Text = (usize, Vec<u8>);
 
 /// How to look.
 #[derive(Clone, Copy)]
@@ -29,6 +34,8 @@ pub struct Looker<'a> {
     pub root: &'a Path,
     /// What of it has to run.
     pub plan: &'a Plan,
+    /// Files will be compared with each other.
+    pub compared: bool,
 }
 
 /// What is known of one file.
@@ -54,8 +61,9 @@ pub struct Look {
 impl Looker<'_> {
     /// Looks at `entries`; those that are not `wanted` are only surveyed.
     pub fn look(&self, entries: &[&Entry], wanted: &dyn Fn(&str) -> bool) -> Vec<Look> {
-        let mut texts = Vec::with_capacity(entries.len());
-        let mut looks: Vec<Look> = Vec::with_capacity(entries.len());
+        let mut looks = Vec::with_capacity(entries.len());
+        let mut texts: Vec<Text> = Vec::new();
+        let mut held = 0;
         for entry in entries {
             let (text, fault) = self.read(entry);
             let wanted = wanted(&entry.path);
@@ -67,20 +75,30 @@ impl Looker<'_> {
             // Of Windows' lines bash would only say so again.
             let told =
                 look.found.iter().any(|one| one.code == "crlf" && one.severity == Severity::Error);
-            texts.push(text.filter(|_| wanted && !told));
-            looks.push(look);
-        }
-        let mut found = Vec::new();
-        let of = |language: &[Language]| {
-            let mut files = Vec::new();
-            for (look, text) in looks.iter().zip(&texts) {
-                let runner =
-                    look.runner.as_ref().filter(|runner| language.contains(&runner.language));
-                if let (Some(runner), Some(text)) = (runner, text) {
-                    files.push((look.path.as_str(), runner, text.as_slice()));
-                }
+            if let Some(text) = text.filter(|_| wanted && !told && look.runner.is_some()) {
+                held += text.len();
+                texts.push((looks.len(), text));
             }
-            files
+            looks.push(look);
+            if held > MAX_HELD {
+                self.syntax(&mut looks, &texts);
+                texts.clear();
+                held = 0;
+            }
+        }
+        self.syntax(&mut looks, &texts);
+        looks
+    }
+
+    /// What bash and Python say about `texts`, each with its place in `looks`.
+    fn syntax(&self, looks: &mut [Look], texts: &[Text]) {
+        let of = |language: &[Language]| {
+            let known = texts.iter().filter_map(|(at, text)| {
+                let look = looks.get(*at)?;
+                let runner = look.runner.as_ref()?;
+                language.contains(&runner.language).then_some((look.path.as_str(), runner, text))
+            });
+            known.collect::<Vec<_>>()
         };
         let scripts: Vec<bash::Script<'_>> = of(&[Language::Bash, Language::Shell])
             .into_iter()
@@ -90,20 +108,17 @@ impl Looker<'_> {
             })
             .map(|(path, _, text)| bash::Script { path, text })
             .collect();
-        found.extend(bash::check(self.root, &scripts));
         let sources: Vec<python::Source<'_>> = of(&[Language::Python])
             .into_iter()
             .map(|(path, _, text)| python::Source { path, text })
             .collect();
-        found.extend(compiled(&sources));
         let mut by_path: HashMap<String, Vec<Finding>> = HashMap::new();
-        for one in found {
+        for one in bash::check(self.root, &scripts).into_iter().chain(compiled(&sources)) {
             by_path.entry(one.file.clone()).or_default().push(one);
         }
-        for look in &mut looks {
+        for look in looks {
             look.found.extend(by_path.remove(&look.path).unwrap_or_default());
         }
-        looks
     }
 
     /// The content of a file that is text by where it lies.
@@ -130,9 +145,9 @@ impl Looker<'_> {
         }
     }
 
-    /// What `ldi` reads of a job's header.
-    pub fn head(&self, entry: &Entry) -> Vec<u8> {
-        self.read(entry).0.unwrap_or_default()
+    /// What a job's header says comes before it.
+    pub fn after(&self, entry: &Entry) -> Vec<String> {
+        self.read(entry).0.map_or_else(Vec::new, |text| plan::after(&entry.path, &text))
     }
 
     fn one(&self, entry: &Entry, text: &[u8], wanted: bool) -> Look {
@@ -142,9 +157,9 @@ impl Looker<'_> {
         let code = path.starts_with("modules/") || path.starts_with("scripts/");
         let shell = code && matches!(runner.language, Language::Bash | Language::Shell);
         let mut look = Look::unread(entry);
-        if shell {
+        if self.compared && shell {
             look.bash = Some(survey::bash_file(text));
-        } else if !binary {
+        } else if self.compared && !binary {
             look.words = names::python_words(text);
         }
         if !wanted {

@@ -52,6 +52,11 @@ impl Plan {
         (Self { tiers, broken: found.is_some(), listed }, found.into_iter().collect())
     }
 
+    /// Whether `conf/tiers.toml` has jobs of its own.
+    pub fn has_jobs(&self) -> bool {
+        !self.tiers.jobs.is_empty()
+    }
+
     /// The tier that `path` is a job of by where it stands: an executable file directly in the
     /// folder of a tier. The same files as `ldi` takes.
     fn tier<'a>(&self, path: &'a str) -> Option<&'a str> {

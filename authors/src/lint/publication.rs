@@ -1,26 +1,23 @@
 //! What publish refuses: errors in the files that changed, and in what the whole tree then says
 //! has to run. No other linters, and nothing is read that did not change unless it must be.
 
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 
-use super::{
-    Finding, Severity, child,
-    look::Looker,
-    plan::{self, Plan},
-    sort,
-};
+use super::{Finding, Severity, child, look::Looker, plan::Plan, sort};
 use crate::tree::{Entry, FOLDERS};
 
-/// What a publication changes.
+/// What a publication changes. Files are paths within the tree, with their run bits.
 pub struct Changes<'a> {
-    /// Every path of the tree, sorted by bytes, with its run bit.
-    pub files: &'a [(String, bool)],
-    /// Those of them that are new or others than before.
-    pub changed: &'a BTreeSet<String>,
+    /// Files that are new, or others than before.
+    pub changed: Vec<(String, bool)>,
     /// Paths are gone.
     pub removed: bool,
     /// It is all that machines get: no team has parts of its own.
     pub whole: bool,
+    /// Whether the tree has this path now.
+    pub has: &'a dyn Fn(&str) -> bool,
+    /// Every file of `scripts/`; asked only where the order of jobs may be another.
+    pub scripts: &'a dyn Fn() -> Vec<(String, bool)>,
 }
 
 /// The errors that a publication of the tree at `root` would bring to machines, in order.
@@ -28,37 +25,33 @@ pub fn refused(root: &Path, changes: &Changes<'_>) -> Vec<Finding> {
     let entry =
         |(path, executable): &(String, bool)| Entry { path: path.clone(), executable: *executable };
     let ours = |path: &str| path.split_once('/').is_some_and(|(first, _)| FOLDERS.contains(&first));
-    let changed: Vec<Entry> = changes
-        .files
-        .iter()
-        .filter(|(path, _)| changes.changed.contains(path) && ours(path))
-        .map(entry)
-        .collect();
+    let changed: Vec<Entry> =
+        changes.changed.iter().filter(|(path, _)| ours(path)).map(entry).collect();
+    let of_tiers = changed.iter().any(|entry| entry.path == jobs::tiers::PATH);
     let (plan, wrong) = Plan::read(root);
-    let looker = Looker { root, plan: &plan };
+    let looker = Looker { root, plan: &plan, compared: false };
     let entries: Vec<&Entry> = changed.iter().collect();
     let looks = child::in_parts(&entries, |part| looker.look(part, &|_| true));
     let mut found: Vec<Finding> = Vec::new();
-    let of_tiers = changes.changed.contains(jobs::tiers::PATH);
     if of_tiers {
         found.extend(wrong);
     }
     if changes.whole && (of_tiers || changes.removed) {
-        let has =
-            |path: &str| changes.files.binary_search_by(|(one, _)| one.as_str().cmp(path)).is_ok();
-        found.extend(plan.jobs(has, None));
+        found.extend(plan.jobs(changes.has, None));
     }
-    // A circle or a missing name can only come from one of these.
-    let orders = of_tiers
+    // Only these can bring a circle, or a name that is missing.
+    let headers = of_tiers
         || changes.removed
-        || looks.iter().any(|look| look.after.as_ref().is_some_and(|after| !after.is_empty()));
-    if changes.whole && orders {
-        let jobs: Vec<Entry> =
-            changes.files.iter().map(entry).filter(|entry| plan.is_job(entry)).collect();
-        let jobs = child::in_parts(&jobs, |part| {
-            let after =
-                |entry: &Entry| (entry.path.clone(), plan::after(&entry.path, &looker.head(entry)));
-            part.iter().map(after).collect()
+        || looks.iter().filter_map(|look| look.after.as_ref()).any(|after| !after.is_empty());
+    // A new script may also have the name of a `[[job]]`; for that names are enough.
+    if changes.whole
+        && (headers || plan.has_jobs() && looks.iter().any(|look| look.after.is_some()))
+    {
+        let scripts: Vec<Entry> = (changes.scripts)().iter().map(entry).collect();
+        let jobs = child::in_parts(&scripts, |part| {
+            let after = |entry| if headers { looker.after(entry) } else { Vec::new() };
+            let jobs = part.iter().filter(|entry| plan.is_job(entry));
+            jobs.map(|entry| (entry.path.clone(), after(entry))).collect()
         });
         found.extend(plan.order(&jobs));
     }

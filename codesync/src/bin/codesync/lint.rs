@@ -1,6 +1,6 @@
 //! What `codesync lint` needs to know of a library, and what it may refuse of a publication.
 
-use std::{collections::BTreeSet, io::Write, path::Path};
+use std::{io::Write, path::Path};
 
 use authors::lint;
 use codesync::{Error, Kind, Result, name, publish::News};
@@ -31,24 +31,23 @@ pub struct Gate<'a> {
 impl Gate<'_> {
     /// Refuses errors in what changed; with a reason, returns words for the note.
     pub fn check(&self, news: News<'_>) -> Result<Option<String>> {
-        let former = |path: &str| news.former.get(path).map(|file| (file.sha256, file.executable));
-        let mut files = Vec::with_capacity(news.manifest.len());
-        let mut changed = BTreeSet::new();
-        for file in (0..news.manifest.len()).map_while(|at| news.manifest.at(at)) {
-            if former(&file.path) != Some((file.sha256, file.executable)) {
-                changed.insert(file.path.clone());
-            }
-            files.push((file.path, file.executable));
-        }
-        let kept = files.iter().filter(|(path, _)| news.former.get(path).is_some()).count();
-        if changed.is_empty() && kept == news.former.len() {
+        let manifest = news.manifest;
+        let changes = manifest.changes(news.former);
+        if changes.is_empty() {
             return Ok(None);
         }
+        let file = |at| manifest.at(at).map(|file| (file.path, file.executable));
+        let scripts = || {
+            let from = manifest.search("scripts/").unwrap_or_else(|at| at);
+            let files = (from..manifest.len()).map_while(file);
+            files.take_while(|(path, _)| path.starts_with("scripts/")).collect()
+        };
         let changes = lint::Changes {
-            files: &files,
-            changed: &changed,
-            removed: kept < news.former.len(),
+            changed: changes.iter().filter_map(|change| file(change.new?)).collect(),
+            removed: changes.iter().any(|change| change.new.is_none()),
             whole: !self.team && !news.teams,
+            has: &|path| manifest.search(path).is_ok(),
+            scripts: &scripts,
         };
         let found = lint::refused(self.tree, &changes);
         if found.is_empty() {
