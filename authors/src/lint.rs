@@ -215,7 +215,7 @@ fn odd((path, odd): &(String, Odd)) -> Finding {
 }
 
 /// For the fuzzer: everything that reads the bytes of a file here, without other programs.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub fn survive(path: &str, text: &[u8]) {
     let said = loader::survey::bash_file(text);
     let names = Names::of(std::iter::once(("modules/it.sh", &said)), std::iter::once(path));
@@ -235,4 +235,52 @@ pub fn survive(path: &str, text: &[u8]) {
     found.retain(|one| !allowed.iter().any(|allowed| allowed.silences(one)));
     report::text(&found, 1);
     report::sarif(&found);
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn any_bytes_are_read_without_panic() {
+        let paths = ["modules/x.sh", "scripts/daily/x", "modules/x_tools.py", "conf/tiers.toml"];
+        let pieces: &[&[u8]] = &[
+            b"#!/bin/bash\r\n",
+            b"\xef\xbb\xbf",
+            b"# ldi: after=x timeout=5m\n",
+            b"f() {\n",
+            b"}\n",
+            b"$(",
+            b"`",
+            b"\"",
+            b"'",
+            b"<<EOF\n",
+            b"# lint: allow secret, x:\n",
+            b"password: '",
+            b"Tr0ub4dor&3xQ",
+            b"AKIA",
+            b"-----BEGIN ",
+            b" KEY-----\n",
+            b"://a:b@",
+            b"\0",
+            b"\xff\xfe",
+            b"[[job]]\n",
+            b"tier = \"daily\"\n",
+            b"command -v x; . ./y; eval z\n",
+            b"bash: line 3: x\n\x002\x00",
+            b"case x in\n",
+            b";;\n",
+            "\u{130}".as_bytes(),
+        ];
+        let mut seed = 7_u64;
+        let mut next = |bound: usize| {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(seed >> 33).unwrap_or(0) % bound
+        };
+        for _ in 0..1500 {
+            let text: Vec<u8> =
+                (0..next(25)).flat_map(|_| pieces[next(pieces.len())].to_vec()).collect();
+            super::survive(paths[next(paths.len())], &text);
+        }
+    }
 }
