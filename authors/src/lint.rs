@@ -277,7 +277,7 @@ mod tests {
                 .wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(seed >> 33).unwrap_or(0) % bound
         };
-        for _ in 0..1500 {
+        for _ in 0..400 {
             let text: Vec<u8> =
                 (0..next(25)).flat_map(|_| pieces[next(pieces.len())].to_vec()).collect();
             super::survive(paths[next(paths.len())], &text);
