@@ -29,9 +29,12 @@ stable() {
 
 # json_string TEXT: prints TEXT as a JSON string, quotes included.
 json_string() {
-  # A form feed ends no line of awk; what follows it is the text, with its own line ends.
   printf '%s' "${1:-}" | LC_ALL=C awk '
-    BEGIN { for (i = 1; i < 32; i++) code[sprintf("%c", i)] = sprintf("\\u%04x", i); code["\""] = "\\\""; code["\\"] = "\\\\" }
+    BEGIN {
+      for (i = 1; i < 32; i++) code[sprintf("%c", i)] = sprintf("\\u%04x", i)
+      code["\""] = "\\\""
+      code["\\"] = "\\\\"
+    }
     {
       if (NR > 1) text = text "\\n"
       for (i = 1; i <= length($0); i++) { c = substr($0, i, 1); text = text ((c in code) ? code[c] : c) }

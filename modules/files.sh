@@ -116,7 +116,8 @@ _has_mode() {
   local _file=$1 _mode=$2 _user=${3%%:*} _group=''
   case $3 in *:*) _group=${3#*:} ;; esac
   case $_file in -*) _file=./$_file ;; esac
-  [ -n "$(find "$_file" -prune -type f -perm "$_mode" ${_user:+-user "$_user"} ${_group:+-group "$_group"} 2>/dev/null)" ]
+  set -- "$_file" -prune -type f -perm "$_mode" ${_user:+-user "$_user"} ${_group:+-group "$_group"}
+  [ -n "$(find "$@" 2>/dev/null)" ]
 }
 
 # Prints the path that a chain of symbolic links ends at; macOS had no readlink -f before 12.3.

@@ -84,7 +84,8 @@ def download(url, sha256, path, megabytes=4096):
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise RuntimeError("%s could not be fetched: %s; %s was left as it was" % (url, error, path)) from error
         if got.hexdigest() != sha256:
-            raise RuntimeError("%s has SHA-256 %s, not %s; %s was left as it was" % (url, got.hexdigest(), sha256, path))
+            what = (url, got.hexdigest(), sha256, path)
+            raise RuntimeError("%s has SHA-256 %s, not %s; %s was left as it was" % what)
         os.chmod(new, 0o644)
         os.replace(new, path)
     except BaseException:
@@ -124,7 +125,7 @@ def _may_fetch(url):
 
 
 def _stay():
-    """What urllib takes for: redirects are not followed."""
+    """Makes urllib follow no redirect."""
     import urllib.request
 
     class Stay(urllib.request.HTTPRedirectHandler):

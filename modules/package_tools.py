@@ -10,6 +10,13 @@ import sys_tools
 from sys_tools import NotSupported, act
 
 
+_INSTALL = {
+    "apt": ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "install"],
+    "dnf": ["dnf", "-q", "-y", "install"],
+    "pacman": ["pacman", "-S", "--noconfirm", "--needed"],
+}
+
+
 def package_version(name):
     """Returns the version of an installed package; None if it is not installed."""
     _check(name)
@@ -47,13 +54,8 @@ def package_install(*names):
             sys_tools.install_pkg(name)
         return
     missing = [name for name in names if not package_installed(name)]
-    command = {
-        "apt": ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300"] + ["install"],
-        "dnf": ["dnf", "-q", "-y", "install"],
-        "pacman": ["pacman", "-S", "--noconfirm", "--needed"],
-    }[manager]
     if missing:
-        act(command + ["--"] + missing)
+        act(_INSTALL[manager] + ["--"] + missing)
 
 
 def _manager():

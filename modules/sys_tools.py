@@ -6,6 +6,7 @@ NotSupported. Memory and disk sizes count in powers of 1024.
 
 import os
 import re
+import sys
 
 import shell_tools
 
@@ -27,8 +28,7 @@ class NotSupported(RuntimeError):
 
 def get_platform():
     """Returns "linux", "macos" or the system's own name in lower case."""
-    name = os.uname().sysname.lower()
-    return "macos" if name == "darwin" else name
+    return {"darwin": "macos"}.get(sys.platform, sys.platform.rstrip("0123456789"))
 
 
 def get_computer_name():
