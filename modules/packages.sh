@@ -4,7 +4,7 @@
 
 # package_version NAME: prints the version of an installed package; status 1 if it is not installed.
 package_version() {
-  local _said _version=''
+  local _said _version='' _line_end=$'\n'
   _package_name "${1:-}" || return 2
   case $(_package_manager) in
     apt)
@@ -25,7 +25,7 @@ package_version() {
   esac
   [ -n "$_version" ] || return 1
   # A kernel, for one, is installed in several versions: the newest is the last.
-  echo "${_version##*$'\n'}"
+  echo "${_version##*"$_line_end"}"
 }
 
 # package_installed NAME: status 0 if a package is installed, else 1.
