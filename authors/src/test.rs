@@ -8,6 +8,7 @@
 mod file;
 mod find;
 mod junit;
+mod orphans;
 mod outcome;
 mod process;
 mod record;
@@ -118,8 +119,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Error> {
         .enable_all()
         .build()
         .map_err(|e| Error::io("start", "threads for tests", e))?;
-    let interrupted = runtime.block_on(all(&setting, found, jobs, &mut out))?;
-    runtime.shutdown_timeout(Duration::from_secs(5));
+    orphans::adopt();
+    let result = runtime.block_on(all(&setting, found, jobs, &mut out));
+    orphans::end(None);
+    let interrupted = result?;
     let summary = Summary::of(out.files(), began.elapsed().as_secs_f64(), interrupted);
     if summary.tests == 0 && !interrupted {
         let what = options.filter.as_ref().map_or_else(String::new, |text| {
