@@ -126,7 +126,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Error> {
     let summary = Summary::of(out.files(), began.elapsed().as_secs_f64(), interrupted);
     if summary.tests == 0 && !interrupted {
         let what = options.filter.as_ref().map_or_else(String::new, |text| {
-            format!(" has {text:?} in its name; `codesync test -v` lists the names")
+            format!(" with {text:?} in its name")
         });
         return Err(Error::Usage(format!("no test{what} was found in {}", options.tree.display())));
     }
