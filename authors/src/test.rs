@@ -125,9 +125,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Error> {
     let interrupted = result?;
     let summary = Summary::of(out.files(), began.elapsed().as_secs_f64(), interrupted);
     if summary.tests == 0 && !interrupted {
-        let what = options.filter.as_ref().map_or_else(String::new, |text| {
-            format!(" with {text:?} in its name")
-        });
+        let what = options
+            .filter
+            .as_ref()
+            .map_or_else(String::new, |text| format!(" with {text:?} in its name"));
         return Err(Error::Usage(format!("no test{what} was found in {}", options.tree.display())));
     }
     out.end(&summary)?;
