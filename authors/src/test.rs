@@ -8,6 +8,7 @@
 mod file;
 mod find;
 mod junit;
+mod orphans;
 mod outcome;
 mod process;
 mod record;
@@ -118,13 +119,16 @@ pub fn run(options: &Options) -> Result<ExitCode, Error> {
         .enable_all()
         .build()
         .map_err(|e| Error::io("start", "threads for tests", e))?;
-    let interrupted = runtime.block_on(all(&setting, found, jobs, &mut out))?;
-    runtime.shutdown_timeout(Duration::from_secs(5));
+    orphans::adopt();
+    let result = runtime.block_on(all(&setting, found, jobs, &mut out));
+    orphans::end(None);
+    let interrupted = result?;
     let summary = Summary::of(out.files(), began.elapsed().as_secs_f64(), interrupted);
     if summary.tests == 0 && !interrupted {
-        let what = options.filter.as_ref().map_or_else(String::new, |text| {
-            format!(" has {text:?} in its name; `codesync test -v` lists the names")
-        });
+        let what = options
+            .filter
+            .as_ref()
+            .map_or_else(String::new, |text| format!(" with {text:?} in its name"));
         return Err(Error::Usage(format!("no test{what} was found in {}", options.tree.display())));
     }
     out.end(&summary)?;

@@ -32,17 +32,20 @@ def stub(name, stdout="", status=0, stderr=""):
 
 
 def stub_body(name, body):
-    """A command of that name, first on the PATH, which does `body` (bash)."""
+    """A command of that name, first on the PATH, which does `body` (bash); its calls are recorded."""
+    log = shlex.quote(str(_dir / "calls"))
+    record = '__call=; [ $# -eq 0 ] || printf -v __call " %q" "$@"\n'
+    record += 'printf "%s%s\\n" "${0##*/}" "$__call" >>' + log + "; unset __call\n"
+    _stub(name, record + body)
+
+
+def _stub(name, body):
     if not name or "/" in name or name.startswith("-"):
         raise ValueError("%r is no name of a command" % name)
     path = work / "bin" / name
-    path.write_text(
-        "#!%s\n"
-        '__call=; [ $# -eq 0 ] || printf -v __call " %%q" "$@"\n'
-        'printf "%%s%%s\\n" "${0##*/}" "$__call" >>%s; unset __call\n'
-        "PATH=%s\n%s\n"
-        % (_bash, shlex.quote(str(_dir / "calls")), shlex.quote("%s:%s" % (work / "bin", _path)), body)
-    )
+    # What a stub does is the test's: it has the commands that the test took away.
+    found = shlex.quote("%s:%s" % (work / "bin", _path))
+    path.write_text("#!%s\nPATH=%s\n%s\n" % (_bash, found, body))
     path.chmod(0o755)
 
 
@@ -89,7 +92,7 @@ def clock(when):
         parsed = datetime.datetime.fromisoformat(when[:-1] if when.endswith("Z") else when)
         when = (parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.timezone.utc)).timestamp()
     os.environ.update(LDI_TEST_CLOCK=str(int(when)), PYTHONPATH=str(_site))
-    stub_body("date", (_site / "date.sh").read_text())
+    _stub("date", (_site / "date.sh").read_text())
     _system.freeze(int(when))
 
 
@@ -98,9 +101,9 @@ def pretend(system):
     if system not in ("macos", "linux"):
         raise ValueError("%r is neither macos nor linux" % system)
     os.environ.update(LDI_TEST_OS=system, LDI_FACT_OS=system, PYTHONPATH=str(_site))
-    stub_body("uname", (_site / "uname.sh").read_text())
+    _stub("uname", (_site / "uname.sh").read_text())
     if system == "macos":
-        stub_body("sw_vers", (_site / "sw_vers.sh").read_text())
+        _stub("sw_vers", (_site / "sw_vers.sh").read_text())
     _system.pretend(system)
 
 

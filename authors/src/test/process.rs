@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::orphans;
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
@@ -67,7 +68,7 @@ pub async fn run(
         }
     };
     kill_group(group);
-    kill_marked(run);
+    orphans::end(Some(run));
     let drained = Instant::now();
     while output.is_open() && drained.elapsed() < DRAIN {
         tokio::select! {
@@ -85,37 +86,6 @@ fn kill_group(group: Option<Pid>) {
         let _ = killpg(group, Signal::SIGKILL);
     }
 }
-
-/// Ends what left the group: the marker stays in the environment of whatever a test started.
-#[cfg(target_os = "linux")]
-fn kill_marked(run: &str) {
-    use std::{fs::File, io::Read};
-    let mark = format!("LDI_RUN={run}");
-    // The second pass finds what was forked during the first.
-    for _ in 0..2 {
-        let mut found = false;
-        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else {
-                continue;
-            };
-            let mut environ = Vec::new();
-            let read = File::open(entry.path().join("environ"))
-                .and_then(|file| file.take(1 << 20).read_to_end(&mut environ));
-            if read.is_ok() && environ.split(|b| *b == 0).any(|v| v == mark.as_bytes()) {
-                found = true;
-                // Already gone is what we want.
-                let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
-        }
-        if !found {
-            break;
-        }
-    }
-}
-
-/// Elsewhere the environment of a process is not to be seen; its group was ended.
-#[cfg(not(target_os = "linux"))]
-fn kill_marked(_run: &str) {}
 
 /// What a test writes: its beginning and its end are kept.
 struct Output {

@@ -112,18 +112,21 @@ run() {
 ldi_exec() { "$__test_runner" test --tree "$tree" --start -- "$@"; }
 
 stub() {
-  case ${1:-} in
-    '' | */* | -*) __test_fail "stub NAME [BODY]: '${1:-}' is no name of a command" || return ;;
-  esac
-  local file=$work/bin/$1 quoted
+  local quoted
   printf -v quoted %q "$__test_dir/calls"
-  {
-    printf '#!%s\n__call=; [ $# -eq 0 ] || printf -v __call " %%q" "$@"\n' "$BASH"
-    # shellcheck disable=SC2016 # for the stub to expand
-    printf 'printf "%%s%%s\\n" "${0##*/}" "$__call" >>%s; unset __call\n' "$quoted"
-    # What a stub does is the test's: it has the commands that the test took away.
-    printf 'PATH=%q\n%s\n' "$work/bin:$__test_path" "${2:-}"
-  } >"$file" && "$__test_chmod" 755 "$file" && hash -r
+  # shellcheck disable=SC2016 # for the stub to expand
+  __test_stub "${1:-}" '__call=; [ $# -eq 0 ] || printf -v __call " %q" "$@"
+printf "%s%s\n" "${0##*/}" "$__call" >>'"$quoted; unset __call"$'\n'"${2:-}"
+}
+
+# __test_stub NAME BODY: one whose calls are not recorded.
+__test_stub() {
+  case $1 in
+    '' | */* | -*) __test_fail "stub NAME [BODY]: '$1' is no name of a command" || return ;;
+  esac
+  # What a stub does is the test's: it has the commands that the test took away.
+  printf '#!%s\nPATH=%q\n%s\n' "$BASH" "$work/bin:$__test_path" "$2" >"$work/bin/$1" &&
+    "$__test_chmod" 755 "$work/bin/$1" && hash -r
 }
 
 calls() {
@@ -180,17 +183,17 @@ clock() {
     *) seconds=$text ;;
   esac
   export LDI_TEST_CLOCK=$seconds PYTHONPATH=$__test_site
-  stub date "$(<"$__test_site/date.sh")"
+  __test_stub date "$(<"$__test_site/date.sh")"
 }
 
 pretend() {
   case ${1:-} in
-    macos) stub sw_vers "$(<"$__test_site/sw_vers.sh")" ;;
+    macos) __test_stub sw_vers "$(<"$__test_site/sw_vers.sh")" ;;
     linux) ;;
     *) __test_fail "pretend macos|linux: '${1:-}' is neither" || return ;;
   esac
   export LDI_FACT_OS=$1 LDI_TEST_OS=$1 PYTHONPATH=$__test_site
-  stub uname "$(<"$__test_site/uname.sh")"
+  __test_stub uname "$(<"$__test_site/uname.sh")"
 }
 
 # conf NAME TEXT: a library beside the tree, the same but for this file.

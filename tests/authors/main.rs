@@ -1,0 +1,5 @@
+//! The tools of those who write a library, as they are called: lint, docs, tests, scaffolds.
+
+mod setting;
+mod test;
+mod test_words;
