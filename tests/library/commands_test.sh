@@ -1,5 +1,4 @@
-#!/bin/bash
-# shellcheck disable=SC2016,SC2034,SC2154 # stubs are text; work, tree, status, output… are the runner's
+# shellcheck shell=bash disable=SC2016,SC2034,SC2154 # stubs are text; status, output, work… are the runner's
 
 times() { # fails until it was called $1 times
   echo x >>"$work/tries"
@@ -72,7 +71,7 @@ test_with_lock_runs() {
   assert_equal "a b|c|" "$stdout"
   LDI_LOCK_DIR=$work/locks run with_lock one bash -c 'exit 9'
   assert_status 9
-  assert_equal drwx------ "$(ls -ld "$work/locks" | cut -c1-10)" "for this account only"
+  assert_equal "$work/locks" "$(find "$work/locks" -prune -perm 700)" "for this account only"
 }
 
 hold() { # holds the lock until $work/go is there

@@ -1,5 +1,4 @@
-#!/bin/bash
-# shellcheck disable=SC2016,SC2034,SC2154 # stubs are text; work, tree, status, output… are the runner's
+# shellcheck shell=bash disable=SC2016,SC2034,SC2154 # stubs are text; status, output, work… are the runner's
 
 hash_of_hello=5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03
 

@@ -1,5 +1,4 @@
-#!/bin/bash
-# shellcheck disable=SC2016,SC2034,SC2154 # stubs are text; work, tree, status, output… are the runner's
+# shellcheck shell=bash disable=SC2016,SC2034,SC2154 # stubs are text; status, output, work… are the runner's
 
 setup() {
   file=$work/com.example.agent.plist
