@@ -64,7 +64,7 @@ ldi_secret() {
       return 1
       ;;
   esac
-  _secret=$(head -c 32768 <&"$_descriptor") || _secret=''
+  { _secret=$(head -c 32768 <&"$_descriptor") || _secret=''; } 2>/dev/null
   if [ -z "$_secret" ]; then
     echo "ldi_secret: $1 was read before; keep it in a variable" >&2
     return 1

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Property lists: settings of macOS, launchd's files. A KEY leads through dictionaries and lists:
 # "Sockets:Listeners:0:SockServiceName"; a key with a colon in it cannot be named.
-# macOS: plutil, and defaults for settings, which the system keeps in memory. Elsewhere: python3.
+# macOS (12 and later): plutil, and defaults for settings, which the system keeps in memory. Elsewhere:
+# python3.
 
 # plist_read FILE KEY: prints a string, number, date or true/false of a property list.
 # A message and 1 if there is no such key, or if it is a dictionary or a list.

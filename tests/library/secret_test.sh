@@ -9,7 +9,10 @@ test_it_is_read_once() {
   assert_equal "open sesame" "$stdout"
   run ldi_secret wifi_psk
   assert_status 1
-  assert_output "*wifi_psk was read before*"
+  assert_equal "ldi_secret: wifi_psk was read before; keep it in a variable" "$output"
+  exec 8<&-
+  run ldi_secret wifi_psk
+  assert_equal "1 ldi_secret: wifi_psk was read before; keep it in a variable" "$status $output" "the pipe is closed"
 }
 
 test_it_was_not_given() {
