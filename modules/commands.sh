@@ -69,24 +69,24 @@ with_lock() {
     return 1
   fi
   (
-    exec 9>>"$_folder/$_name.lock" || exit 1
+    exec 109>>"$_folder/$_name.lock" || exit 1
     if ! _take_lock "$_wait"; then
       echo "with_lock: $_name is held by another process since $_wait s or longer; $1 was not run" >&2
       exit 75
     fi
     # The lock ends with this shell, not with what the command leaves running.
-    "$@" 9>&-
+    "$@" 109>&-
   )
 }
 
-# Locks descriptor 9 within $1 seconds. macOS has no flock(1), but perl.
+# Locks descriptor 109 (low ones may carry secrets) within $1 seconds. macOS has no flock(1), but perl.
 _take_lock() {
   if command -v flock >/dev/null 2>&1; then
-    flock -w "$1" 9
+    flock -w "$1" 109
     return
   fi
   # shellcheck disable=SC2016 # perl's variables
-  perl -e 'use Fcntl ":flock"; open(my $f, ">>&=", 9) or exit 2;
+  perl -e 'use Fcntl ":flock"; open(my $f, ">>&=", 109) or exit 2;
     for (0 .. 10 * $ARGV[0]) { exit 0 if flock($f, LOCK_EX | LOCK_NB); select(undef, undef, undef, 0.1) }
     exit 1' "$1"
 }

@@ -120,6 +120,13 @@ test_with_lock_is_not_inherited() {
   kill "$(cat "$work/left")"
 }
 
+test_with_lock_leaves_descriptors_alone() {
+  export LDI_LOCK_DIR=$work/locks
+  exec 9< <(echo secret)
+  LDI_SECRET_PIN_FD=9 run with_lock one ldi_secret pin
+  assert_equal secret "$output"
+}
+
 test_with_lock_nested() {
   export LDI_LOCK_DIR=$work/locks LDI_LOCK_WAIT=0
   run with_lock one with_lock two echo both
