@@ -2,6 +2,7 @@
 # Running a command or a function: not at all (a dry run), again, alone, or for a limited time.
 
 # noop COMMAND [ARG]…: runs it; under LDI_NOOP=1 only says "would run: …" on stderr, status 0.
+# The shell redirects before noop is asked: `noop x >file` empties the file in a dry run too.
 noop() {
   if [ "${LDI_NOOP:-}" = 1 ]; then
     { printf 'would run:' && printf ' %q' "$@" && echo; } >&2

@@ -75,7 +75,7 @@ _fetch() {
     ulimit -f $(($3 * 1024)) || exit 1
     ulimit -c 0
     if command -v curl >/dev/null 2>&1; then
-      curl -q -sSfL --proto "$_schemes" --proto-redir "$_schemes" --connect-timeout 30 \
+      curl -q -sSfLg --proto "$_schemes" --proto-redir "$_schemes" --connect-timeout 30 \
         --speed-limit 1000 --speed-time 60 -o "$2" "$1" || exit 1
     elif command -v wget >/dev/null 2>&1; then
       wget -nv --tries=1 --timeout=60 -O "$2" "$1" || exit 1

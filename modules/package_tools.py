@@ -11,9 +11,9 @@ from sys_tools import NotSupported, act
 
 
 _INSTALL = {
-    "apt": ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "install"],
+    "apt": ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "install", "--"],
     "dnf": ["dnf", "-q", "-y", "install"],
-    "pacman": ["pacman", "-S", "--noconfirm", "--needed"],
+    "pacman": ["pacman", "-S", "--noconfirm", "--needed", "--"],
 }
 
 
@@ -55,7 +55,7 @@ def package_install(*names):
         return
     missing = [name for name in names if not package_installed(name)]
     if missing:
-        act(_INSTALL[manager] + ["--"] + missing)
+        act(_INSTALL[manager] + missing)
 
 
 def _manager():

@@ -50,7 +50,7 @@ package_install() {
   [ $# -gt 0 ] || return 0
   case $_manager in
     apt) noop env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 install -- "$@" ;;
-    dnf) noop dnf -q -y install -- "$@" ;;
+    dnf) noop dnf -q -y install "$@" ;;
     pacman) noop pacman -S --noconfirm --needed -- "$@" ;;
     *)
       echo "package_install: no package manager that is known here (apt, dnf, pacman, macOS)" >&2

@@ -17,7 +17,7 @@ test_it_is_fetched_and_verified() {
   assert_equal "" "$output"
   assert_equal hello "$(cat "$file")"
   assert_match "-rw-r--r--*" "$(find "$file" -exec ls -l {} \;)"
-  assert_match "curl -q -sSfL --proto =https --proto-redir =https *https://example.com/x" "$(calls curl)"
+  assert_match "curl -q -sSfLg --proto =https --proto-redir =https *https://example.com/x" "$(calls curl)"
 }
 
 test_nothing_is_fetched_twice() {

@@ -38,7 +38,7 @@ test_fedora() {
   only
   assert_equal 6.7.3-200.fc39 "$(package_version kernel)" "of several the newest"
   run package_install kernel vim
-  assert_equal "dnf -q -y install -- vim" "$(calls dnf)"
+  assert_equal "dnf -q -y install vim" "$(calls dnf)"
 }
 
 test_arch() {
@@ -86,7 +86,7 @@ test_dry_run() {
   stub dnf
   only
   LDI_NOOP=1 run package_install vim
-  assert_equal "0 would run: dnf -q -y install -- vim" "$status $output"
+  assert_equal "0 would run: dnf -q -y install vim" "$status $output"
   assert_equal "" "$(calls dnf)"
 }
 
