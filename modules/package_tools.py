@@ -10,8 +10,9 @@ import sys_tools
 from sys_tools import NotSupported, act
 
 
+_APT = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300"]
 _INSTALL = {
-    "apt": ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "install", "--"],
+    "apt": _APT + ["install", "--"],
     "dnf": ["dnf", "-q", "-y", "install"],
     "pacman": ["pacman", "-S", "--noconfirm", "--needed", "--"],
 }

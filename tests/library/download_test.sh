@@ -105,8 +105,8 @@ test_without_curl() {
   assert_equal hello "$(cat "$file")"
 }
 
-test_by_python_from_a_real_server() {
-  local name
+test_from_a_real_server() {
+  local name by url
   type -P python3 >/dev/null || skip "python3 is not here"
   cp "$work/answer" "$work/x"
   python3 -u -c 'import functools, http.server, sys
@@ -116,14 +116,24 @@ print(server.server_port)
 server.serve_forever()' "$work" >"$work/port" 2>/dev/null &
   server=$!
   until [ -s "$work/port" ]; do sleep 0.05; done
-  for name in bash chmod dirname mktemp mv python3 rm sha256sum shasum tr; do
-    ! type -P "$name" >/dev/null || ln -sf "$(type -P "$name")" "$work/bin/$name"
-  done
+  url=http://127.0.0.1:$(cat "$work/port")
+  export no_proxy='*'
   rm "$work/bin/curl"
-  PATH=$work/bin run download "http://127.0.0.1:$(cat "$work/port")/x" "$hash_of_hello" "$file"
+  # One after the other is the only one that can fetch.
+  for by in curl wget python3; do
+    type -P "$by" >/dev/null || continue
+    mkdir "$work/$by"
+    for name in bash chmod dirname mktemp mv rm sha256sum shasum tr "$by"; do
+      ! type -P "$name" >/dev/null || ln -s "$(type -P "$name")" "$work/$by/$name"
+    done
+    PATH=$work/$by run download "$url/x" "$hash_of_hello" "$file"
+    assert_equal "0 hello" "$status $(cat "$file")" "$by"
+    rm "$file"
+    PATH=$work/$by run download "$url/missing" "$hash_of_hello" "$file"
+    assert_status 1 "$by: what is not there"
+    assert_output "*could not be fetched*"
+  done
   kill "$server"
-  assert_status 0
-  assert_equal hello "$(cat "$file")"
 }
 
 test_sha256() {
