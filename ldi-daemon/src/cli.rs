@@ -12,7 +12,7 @@ mod words;
 use clap::{CommandFactory, Parser};
 
 use crate::{
-    Failure, Result, act, check,
+    Failure, Result, act, apart, check,
     config::{Config, DEFAULT_FILE},
     daemon,
     error::code,
@@ -27,8 +27,8 @@ use crate::{
     machine::Machine,
     release,
     service::{install, pages, uninstall},
-    status,
-    tier::{Order, apart},
+    status, submit,
+    tier::Order,
     update,
 };
 use words::{Cli, Command, UpdateAction};
@@ -125,13 +125,21 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Check { out, .. } => check::check(&file, out.json),
         Command::Sync { apart: true, .. } => {
             logging::to_stderr("warn");
-            apart::here(&file)
+            apart::here(&file, |config| release::sync(config, &|_, _| {}))
         }
         Command::Sync { out, .. } => act::sync(&Config::load(&file)?, out.json),
         Command::Run { tier, no_sync, dry_run, out } => {
             let order = Order { tier, no_sync, dry_run, due: None };
             act::run_tier(Config::load(&file)?, &order, out.json)
         }
+        Command::Submit { apart: true, .. } => {
+            logging::to_stderr("warn");
+            apart::here(&file, submit::visit)
+        }
+        Command::Submit { rejected: true, out, .. } => {
+            submit::rejected(&Config::load(&file)?, out.json)
+        }
+        Command::Submit { out, .. } => submit::submit(&Config::load(&file)?, out.json),
         Command::Daemon => {
             // Its own reading of ldi.toml, which may have keys that only a newer ldi knows.
             logging::of_daemon(&Config::guess(&file).root);

@@ -62,6 +62,22 @@ pub(super) enum Command {
         #[command(flatten)]
         out: Json,
     },
+    /// Tells the fleet server what waits for it.
+    #[command(after_help = "\
+The daemon does this by itself after each tier, and again after a while when the server could not
+be told; by hand it is done at once.
+
+Example: ldi submit --json")]
+    Submit {
+        /// Lists what the server would not take, and why.
+        #[arg(long)]
+        rejected: bool,
+        /// With the configuration from standard input, for a daemon.
+        #[arg(long, hide = true)]
+        apart: bool,
+        #[command(flatten)]
+        out: Json,
+    },
     /// Runs all tiers by the clock until it is told to stop.
     #[command(after_help = "Example: ldi --config /etc/ldi/ldi.toml daemon")]
     Daemon,
