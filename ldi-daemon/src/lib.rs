@@ -6,6 +6,7 @@
 //! release. Never listens on a socket and signs nothing.
 
 pub mod act;
+pub mod apart;
 pub mod catalogue;
 pub mod cgroup;
 pub mod check;
@@ -31,6 +32,7 @@ pub mod secret;
 pub mod select;
 pub mod service;
 pub mod status;
+pub mod submit;
 pub mod supervise;
 pub mod table;
 pub mod tier;

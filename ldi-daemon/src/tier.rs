@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use crate::{
-    Failure, Result,
+    Failure, Result, apart,
     catalogue::{self, Job},
     cgroup,
     config::Config,
@@ -26,11 +26,12 @@ use crate::{
     tiers::{self, OnSyncFailure},
 };
 
-pub mod apart;
 mod breaker;
 mod lock;
 mod report;
 mod work;
+
+pub use work::run_name;
 
 pub use breaker::{OpenBreaker, open_breakers};
 pub use lock::{is_held, lock};
@@ -202,7 +203,7 @@ async fn story(
 
 /// Syncs beside the running jobs of other tiers.
 pub async fn sync(world: &Arc<World>, stop: watch::Receiver<bool>) -> Result<SyncReport> {
-    let result = apart::sync(&world.config, stop).await;
+    let result = apart::ask("sync", &world.config, stop).await;
     if let Err(error) = release::remember(&world.journal, &result) {
         tracing::warn!("the sync could not be written down: {error}");
     }

@@ -14,4 +14,5 @@ mod limits;
 mod logging;
 mod refused;
 mod secrets;
+mod submit;
 mod work;

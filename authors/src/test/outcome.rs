@@ -94,13 +94,14 @@ pub struct Summary {
 impl Summary {
     /// Of `files`.
     pub fn of<'a>(
-        files: impl Iterator<Item = &'a FileReport> + Clone,
+        files: impl Iterator<Item = &'a FileReport>,
         seconds: f64,
         interrupted: bool,
     ) -> Self {
-        let sum = |which: fn(&Test) -> bool| files.clone().map(|file| file.count(which)).sum();
+        let files: Vec<&FileReport> = files.filter(|file| !file.tests.is_empty()).collect();
+        let sum = |which: fn(&Test) -> bool| files.iter().map(|file| file.count(which)).sum();
         Self {
-            files: files.clone().filter(|file| !file.tests.is_empty()).count(),
+            files: files.len(),
             tests: sum(|_| true),
             passed: sum(|test| test.outcome == Outcome::Passed),
             failed: sum(Test::failed),

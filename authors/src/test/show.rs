@@ -70,7 +70,7 @@ impl Output {
     }
 
     /// All that has ended, by name.
-    pub fn files(&self) -> impl Iterator<Item = &FileReport> + Clone {
+    pub fn files(&self) -> impl Iterator<Item = &FileReport> {
         self.files.values()
     }
 
