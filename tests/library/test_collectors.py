@@ -139,6 +139,33 @@ class Agents(ldi_test.Case):
             self.assertEqual(sorted(json.loads(answer.stdout)), ["installed", "recent", "running"], name)
 
 
+class DoNotFlap(ldi_test.Case):
+    def test_a_firewall_that_another_program_has_locked(self):
+        self.pretend("linux")
+        main = self.script("scripts/collect/firewall").main
+        self.stub("ip6tables", status=4)
+        self.stub("nft", status=1)
+        self.stub("iptables", "-P INPUT DROP\n")
+        known = main()
+        self.assertEqual((known["status"], list(known["layers"])), ("on", ["iptables"]))
+        self.stub("iptables", status=4, stderr="Another app is currently holding the xtables lock")
+        self.assertEqual(main(), known)
+        self.stub("iptables", "-P INPUT ACCEPT\n")
+        self.assertEqual(main()["status"], "off", "what is known counts at once")
+        self.stub("iptables", status=127)
+        self.assertEqual(main(), {"layers": {}, "status": "unknown"}, "it was removed")
+
+    def test_whole_answers(self):
+        for name, command, said in (("network_devices", "ip", "[]"), ("hd_encryption", "lsblk", '{"blockdevices": []}')):
+            self.pretend("linux")
+            self.stub(command, said)
+            known = self.ldi_exec("scripts/collect/" + name).stdout
+            self.stub(command, status=1)
+            self.assertEqual(self.ldi_exec("scripts/collect/" + name).stdout, known, name)
+            self.clock(int(time.time()) + 2 * 86400)
+            self.assertEqual(self.ldi_exec("scripts/collect/" + name).stdout, '"unknown"\n', name)
+
+
 class Desktops(ldi_test.Case):
     def setUp(self):
         self.pretend("linux")
