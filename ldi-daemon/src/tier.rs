@@ -32,6 +32,8 @@ mod lock;
 mod report;
 mod work;
 
+pub use work::run_name;
+
 pub use breaker::{OpenBreaker, open_breakers};
 pub use lock::{is_held, lock};
 pub use report::{JobReport, TierReport};

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{config::DEFAULT_FILE, parse::Span, service::install};
+use crate::{config::DEFAULT_FILE, exec::Manner, parse::Span, service::install};
 
 /// Syncs a signed code library and runs its tiers.
 #[derive(Debug, Parser)]
@@ -212,6 +212,8 @@ Example: ldi submit --json")]
         /// An unpublished tree.
         #[arg(long, value_name = "DIR")]
         tree: Option<PathBuf>,
+        #[command(flatten)]
+        manner: Manner,
         /// A path inside the tree, or any file; then its arguments.
         #[arg(
             required = true,
@@ -227,6 +229,8 @@ Example: ldi submit --json")]
         /// An unpublished tree.
         #[arg(long, value_name = "DIR")]
         tree: Option<PathBuf>,
+        #[command(flatten)]
+        manner: Manner,
         /// The function; then its arguments.
         #[arg(
             required = true,
