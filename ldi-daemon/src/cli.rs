@@ -138,6 +138,7 @@ fn run(cli: Cli) -> Result<u8> {
             let order = Order { tier, no_sync, dry_run, due: None };
             act::run_tier(Config::load(&file)?, &order, out.json)
         }
+        Command::Collect { submit, .. } => act::collect(&Config::load(&file)?, submit),
         Command::Submit { apart: true, .. } => {
             logging::to_stderr("warn");
             apart::here(&file, submit::visit)
