@@ -72,7 +72,11 @@ class Geolocation(Asked):
 
     def test_access_points(self):
         self.conf("location", "service = https://x\nwifi = on\n")
-        points = [r"02\:00\:00\:00\:00\:0B:70:our net", r"02\:00\:00\:00\:00\:0A:100:a\:b", r"02\:00\:00\:00\:00\:0C:50:not_nomap"]
+        points = [
+            r"02\:00\:00\:00\:00\:0B:70:our net",
+            r"02\:00\:00\:00\:00\:0A:100:a\:b",
+            r"02\:00\:00\:00\:00\:0C:50:not_nomap",
+        ]
         self.stub("nmcli", "\n".join(points) + "\n")
         self.at(0, VIENNA)
         sent = [
@@ -156,7 +160,10 @@ class DoNotFlap(ldi_test.Case):
         self.assertEqual(main(), {"layers": {}, "status": "unknown"}, "it was removed")
 
     def test_whole_answers(self):
-        for name, command, said in (("network_devices", "ip", "[]"), ("hd_encryption", "lsblk", '{"blockdevices": []}')):
+        for name, command, said in (
+            ("network_devices", "ip", "[]"),
+            ("hd_encryption", "lsblk", '{"blockdevices": []}'),
+        ):
             self.pretend("linux")
             self.stub(command, said)
             known = self.ldi_exec("scripts/collect/" + name).stdout
@@ -200,7 +207,11 @@ class Desktops(ldi_test.Case):
             path.unlink()
 
     def test_cinnamon(self):
-        keys = {"screensaver lock-enabled": "true", "session idle-delay": "uint32 600", "screensaver lock-delay": "uint32 5"}
+        keys = {
+            "screensaver lock-enabled": "true",
+            "session idle-delay": "uint32 600",
+            "screensaver lock-delay": "uint32 5",
+        }
         lines = ['"get org.cinnamon.desktop.%s") echo "%s" ;;' % pair for pair in keys.items()]
         self.stub_body("gsettings", 'case "$*" in\n%s\nesac' % "\n".join(lines))
         entry = self.collector.cinnamon("alice", os.geteuid())
