@@ -224,8 +224,19 @@ class Desktops(ldi_test.Case):
         self.assertEqual(found, [("bob", "cinnamon"), ("carol", "kde")])
 
 
-class DebianRelease(ldi_test.Case):
-    def test_by_the_table(self):
+class NewerRelease(ldi_test.Case):
+    def test_fedora(self):
+        self.pretend("linux")
+        release = {"NAME": "Fedora Linux", "VERSION_ID": "40", "SUPPORT_END": "2025-05-13"}
+        with mock.patch("conf_tools.read_shell", lambda path: release):
+            with mock.patch.object(update_tools.os.path, "exists", lambda path: False):
+                for today, expected in (("2025-05-13", "unknown"), ("2025-05-14", True)):
+                    self.clock(today)
+                    self.assertEqual(update_tools.release_available(), expected)
+                del release["SUPPORT_END"]
+                self.assertEqual(update_tools.release_available(), "unknown")
+
+    def test_debian(self):
         self.pretend("linux")
         with mock.patch.object(sys_tools, "get_os_name", lambda: "Debian GNU/Linux"):
             with mock.patch.object(sys_tools, "get_os_version", lambda: "12"):
