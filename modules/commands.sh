@@ -72,7 +72,7 @@ with_lock() {
   (
     exec 109>>"$_folder/$_name.lock" || exit 1
     if ! _take_lock "$_wait"; then
-      echo "with_lock: $_name is held by another process since $_wait s or longer; $1 was not run" >&2
+      echo "with_lock: $_name is held by another process; after $_wait s $1 was not run" >&2
       exit 75
     fi
     # The lock ends with this shell, not with what the command leaves running.
