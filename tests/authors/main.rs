@@ -1,5 +1,9 @@
 //! The tools of those who write a library, as they are called: lint, docs, tests, scaffolds.
 
+mod docs;
+mod lint;
+mod lint_hostile;
+mod lint_publish;
 mod new;
 mod setting;
 mod test;
