@@ -1,5 +1,6 @@
 //! The tools of those who write a library, as they are called: lint, docs, tests, scaffolds.
 
+mod guide;
 mod new;
 mod setting;
 mod test;
