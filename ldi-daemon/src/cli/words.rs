@@ -231,9 +231,12 @@ Example: ldi submit --json")]
         tree: Option<PathBuf>,
         #[command(flatten)]
         manner: Manner,
+        /// Lists the functions that begin so, for completions.
+        #[arg(long, hide = true)]
+        list: bool,
         /// The function; then its arguments.
         #[arg(
-            required = true,
+            required_unless_present = "list",
             trailing_var_arg = true,
             allow_hyphen_values = true,
             value_name = "FUNCTION [ARG]"
