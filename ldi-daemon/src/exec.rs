@@ -131,7 +131,7 @@ impl Source {
 
     /// The path within the tree, when `file` means a file of the tree: by its path there, or by
     /// its path in the file system.
-    fn within(&self, file: &Path) -> Option<String> {
+    pub fn within(&self, file: &Path) -> Option<String> {
         let known = |path: &Path| {
             let path = path.to_str()?;
             self.namespace.contains(path).then(|| path.to_owned())
@@ -143,6 +143,17 @@ impl Source {
         let tree = self.namespace.tree();
         let tree = std::fs::canonicalize(tree).unwrap_or_else(|_| tree.to_owned());
         known(whole.strip_prefix(tree).ok()?)
+    }
+
+    /// The modules.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// The bash modules that a script of the tree is given; `None` where that is not known.
+    pub fn reach(&self, target: Target<'_>, args: &[OsString]) -> Option<Vec<String>> {
+        let Target::File(file) = target else { return None };
+        self.namespace.reach(&self.within(Path::new(file))?, args).ok()?
     }
 
     /// `launch` in its surroundings.
