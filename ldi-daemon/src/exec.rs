@@ -213,9 +213,10 @@ impl Source {
             return Ok(root.clone());
         }
         let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-        let home = || set("HOME").map(|home| home.join(".local/state"));
+        let home =
+            || set("HOME").filter(|home| home.is_dir()).map(|home| home.join(".local/state"));
         set("XDG_STATE_HOME").or_else(home).map(|folder| folder.join("ldi")).ok_or_else(|| {
-            let what = "there is no folder for the job's state: set HOME or XDG_STATE_HOME";
+            let what = "there is no folder for the job's state: set HOME or XDG_STATE_HOME to one";
             Failure::new(code::FAILED, what)
         })
     }

@@ -1,6 +1,7 @@
 //! The tools of those who write a library, as they are called: lint, docs, tests, scaffolds.
 
 mod new;
+mod profile;
 mod setting;
 mod test;
 mod test_words;

@@ -346,14 +346,14 @@ mod tests {
 7 1000.6 openat(AT_FDCWD</x>, "/etc/ld.so.cache", O_RDONLY|O_CLOEXEC) = 3</etc/ld.so.cache>
 7 1000.6 openat(AT_FDCWD</x>, "conf/n.conf", O_RDONLY) = 3</tree/conf/n.conf>
 7 1000.7 clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|SIGCHLD, child_tidptr=0x7) = 9
-7 1000.7 openat(AT_FDCWD</tmp>, "pr Ã¼.rel", O_WRONLY|O_CREAT|O_TRUNC, 0666 <unfinished ...>
+7 1000.7 openat(AT_FDCWD</tmp>, "pr \303\274.rel", O_WRONLY|O_CREAT|O_TRUNC, 0666 <unfinished ...>
 9 1000.7 execve("/usr/bin/cat", ["cat", "a"], 0x5 /* 3 vars */) = 0
-7 1000.8 <... openat resumed>) = 3</tmp/pr Ã¼.rel>
+7 1000.8 <... openat resumed>) = 3</tmp/pr \303\274.rel>
 9 1000.8 openat(AT_FDCWD</x>, "/none", O_RDONLY) = -1 ENOENT (No such file or directory)
 9 1000.8 openat(AT_FDCWD</x>, "/dev/null", O_WRONLY|O_CREAT, 0666) = 3</dev/null>
 9 1000.8 openat(AT_FDCWD</x>, "/x", O_RDONLY|O_DIRECTORY) = 3</x>
 7 1000.9 clone3({flags=CLONE_VM|CLONE_THREAD, exit_signal=0}, 88) = 10
-7 1000.9 renameat2(AT_FDCWD</tmp>, "a "b"", AT_FDCWD</var>, "c", RENAME_NOREPLACE) = 0
+7 1000.9 renameat2(AT_FDCWD</tmp>, "a \"b\"", AT_FDCWD</var>, "c", RENAME_NOREPLACE) = 0
 7 1000.9 unlinkat(AT_FDCWD</tmp>, "gone", 0) = 0
 7 1000.9 unlinkat(AT_FDCWD</tmp>, "folder", AT_REMOVEDIR) = 0
 7 1000.9 unlink("/abs") = 0
@@ -372,7 +372,7 @@ nonsense
         assert_eq!(trace.programs, BTreeMap::from(programs));
         let names = |files: &Files| files.paths.iter().cloned().collect::<Vec<_>>();
         assert_eq!(names(&trace.files_written), ["/tmp/pr ü.rel", "/var/c"]);
-        assert_eq!(names(&trace.files_removed), ["/abs", "/tmp/a "b"", "/tmp/gone"]);
+        assert_eq!(names(&trace.files_removed), ["/abs", "/tmp/a \"b\"", "/tmp/gone"]);
         assert_eq!(names(&trace.files_read), ["conf/n.conf"]);
         assert_eq!(trace.files_read_elsewhere, 1);
     }
