@@ -200,6 +200,9 @@ fn a_file_that_cannot_be_read_is_a_failed_file() -> Result<()> {
         let (really, why) = results.of(name)?;
         ensure!(really == outcome && why.contains(said), "{name}: {really}: {why}");
     }
+    // Whoever asks for one of its tests is told as well.
+    let results = tree.results(&["--filter", "a_test.sh::test_a"])?;
+    assert_eq!(results.of("a_test.sh")?.0, "failed");
     Ok(())
 }
 
