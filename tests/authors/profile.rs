@@ -28,7 +28,7 @@ fn tree() -> Result<Option<Tree>> {
         .file("modules/unused.sh", "unused() { :; }\n")?
         .file(
             "modules/big_tools.py",
-            "def take():\n    x = bytearray(96 << 20)\n    return len(x)\n",
+            "def take():\n    x = b\"x\" * (96 << 20)\n    return len(x)\n",
         )?
         .file("conf/n.conf", "a = 1\n")?
         .file("scripts/daily/known", SCRIPT)?
@@ -84,7 +84,8 @@ fn times_and_memory_are_measured_without_strace_too() -> Result<()> {
         "{said}"
     );
     ensure!(number("wall_seconds") >= number("start_seconds"), "{said}");
-    ensure!(number("start_seconds") > 0.0 && number("user_seconds") > 0.0, "{said}");
+    ensure!(number("start_seconds") > 0.0, "{said}");
+    ensure!(number("user_seconds") + number("system_seconds") > 0.0, "{said}");
     ensure!(said["not_traced"].is_string() && said.get("processes").is_none(), "{said}");
     Ok(())
 }
