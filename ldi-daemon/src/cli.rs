@@ -106,7 +106,15 @@ fn run(cli: Cli) -> Result<u8> {
             let target = Target::File(&file_word);
             return Err(exec::exec(&file, tree.as_deref(), target, &args, *manner));
         }
-        Command::Call { tree, manner, words } if !words.is_empty() => {
+        Command::Call { tree, words, list: true, .. } => {
+            // With more words the function is named already.
+            if let [] | [_] = words.as_slice() {
+                let prefix = words.first().map(OsString::as_os_str).unwrap_or_default();
+                print(&exec::functions(&file, tree.as_deref(), prefix)?)?;
+            }
+            return Ok(0);
+        }
+        Command::Call { tree, manner, words, .. } if !words.is_empty() => {
             let (name, args) = split(words);
             let target = Target::Function(&name);
             return Err(exec::exec(&file, tree.as_deref(), target, &args, *manner));
@@ -152,6 +160,7 @@ fn run(cli: Cli) -> Result<u8> {
             let order = Order { tier, no_sync, dry_run, due: None };
             act::run_tier(Config::load(&file)?, &order, out.json)
         }
+        Command::Collect { submit, .. } => act::collect(&Config::load(&file)?, submit),
         Command::Submit { apart: true, .. } => {
             logging::to_stderr("warn");
             apart::here(&file, submit::visit)

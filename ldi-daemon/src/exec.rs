@@ -73,6 +73,17 @@ pub fn exec(
     }
 }
 
+/// The functions that begin with `prefix`, one a line; those whose names a shell would take apart
+/// are left out.
+pub fn functions(config: &Path, tree: Option<&Path>, prefix: &OsStr) -> Result<String> {
+    let source = Source::open(config, tree)?;
+    let names = source.namespace.functions().map_err(|error| source.failure(error))?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.:@%+-".contains(c);
+    let prefix = prefix.to_string_lossy();
+    let fits = |name: &&String| name.starts_with(prefix.as_ref()) && name.chars().all(plain);
+    Ok(names.iter().filter(fits).map(|name| format!("{name}\n")).collect())
+}
+
 enum Never {}
 
 fn try_exec(

@@ -18,6 +18,7 @@ pub mod error;
 pub mod exec;
 pub mod gate;
 pub mod inspect;
+pub mod inventory;
 pub mod journal;
 pub mod launch;
 pub mod launcher;

@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     console,
     error::code,
+    inventory,
     journal::Journal,
     logs,
     machine::Machine,
@@ -190,6 +191,9 @@ async fn story(
     console::settle(&mut catalogue.jobs);
     let jobs = shop.run_all(&catalogue.jobs, &here).await;
     drop(hold);
+    if order.tier == inventory::TIER && !*shop.stop.borrow() {
+        inventory::remember(world, release.number, &jobs);
+    }
     Ok(TierReport {
         tier: order.tier.clone(),
         release: release.number,

@@ -15,6 +15,7 @@ mod pyexec;
 mod python;
 mod scan;
 mod suggest;
+pub mod survey;
 mod tree;
 
 use std::{

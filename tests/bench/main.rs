@@ -10,6 +10,7 @@ mod daemon;
 mod git;
 mod instructions;
 mod job;
+mod lint;
 mod numbers;
 mod site;
 
@@ -25,6 +26,8 @@ use site::Site;
 
 /// First syncs of larger libraries are measured when they are asked for by name.
 const FIRST_MAX: usize = 10_000;
+/// Files of a tree that is linted.
+const LINTED: usize = 1_000;
 /// Jobs of a tier.
 const JOBS: usize = 1_000;
 
@@ -83,6 +86,8 @@ enum Case {
     Job,
     /// Starting scripts through the loader.
     Loader,
+    /// Linting a tree.
+    Lint,
     /// The daemon: idle, starting, running many jobs, planning.
     Daemon,
 }
@@ -171,6 +176,12 @@ fn measure(mut args: Args) -> Result<bool> {
     if wants(Case::Job) {
         println!("\ntiers of {JOBS} jobs, {} rounds", args.rounds);
         let list = job::jobs(JOBS, args.rounds)?;
+        numbers::print(&list);
+        figures.extend(list);
+    }
+    if wants(Case::Lint) {
+        println!("\na tree of {LINTED} files, {} rounds", args.rounds);
+        let list = lint::lint(args.seed, LINTED, args.rounds)?;
         numbers::print(&list);
         figures.extend(list);
     }

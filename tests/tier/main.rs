@@ -5,6 +5,7 @@ mod apart;
 mod breaker;
 mod client;
 mod clock;
+mod collect;
 mod crash;
 mod exec;
 mod faults;

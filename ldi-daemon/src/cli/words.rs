@@ -62,6 +62,20 @@ pub(super) enum Command {
         #[command(flatten)]
         out: Json,
     },
+    /// Runs the collectors of the library and prints what they found.
+    #[command(after_help = "\
+The collectors are the scripts in scripts/collect/; each prints JSON. What fails is listed beside what
+the others found.
+
+Example: ldi collect | jq .plugins.os_info")]
+    Collect {
+        /// Tells the fleet server, too.
+        #[arg(long)]
+        submit: bool,
+        /// Prints JSON; it always does.
+        #[arg(long, hide = true)]
+        json: bool,
+    },
     /// Tells the fleet server what waits for it.
     #[command(after_help = "\
 The daemon does this by itself after each tier, and again after a while when the server could not
@@ -217,9 +231,12 @@ Example: ldi submit --json")]
         tree: Option<PathBuf>,
         #[command(flatten)]
         manner: Manner,
+        /// Lists the functions that begin so, for completions.
+        #[arg(long, hide = true)]
+        list: bool,
         /// The function; then its arguments.
         #[arg(
-            required = true,
+            required_unless_present = "list",
             trailing_var_arg = true,
             allow_hyphen_values = true,
             value_name = "FUNCTION [ARG]"

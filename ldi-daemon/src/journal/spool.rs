@@ -11,7 +11,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Journal, run::Run, signed};
-use crate::{Result, config::Spool};
+use crate::{
+    Result,
+    config::Spool,
+    inventory::{self, Told},
+};
 
 /// Of the entries' form; see docs/daemon.md.
 const FORMAT: u32 = 1;
@@ -34,6 +38,7 @@ CREATE INDEX IF NOT EXISTS spool_by_age ON spool (written);";
 enum What<'a> {
     Run(&'a Run),
     Sync(&'a Value),
+    Inventory(&'a Told<'a>),
 }
 
 #[derive(Debug, Serialize)]
@@ -81,8 +86,11 @@ pub struct Waiting {
     pub rejected: u64,
 }
 
-/// Adds a run that has ended.
+/// Adds a run that has ended. What collectors did, the inventory says.
 pub(super) fn add_run(db: &Connection, run: &Run, now: DateTime<Utc>) -> rusqlite::Result<()> {
+    if run.tier == inventory::TIER {
+        return Ok(());
+    }
     add(db, &format!("run/{}", run.run), What::Run(run), now)
 }
 
@@ -106,14 +114,28 @@ fn dropped(db: &Connection) -> rusqlite::Result<u64> {
 impl Journal {
     /// Adds how a sync ended; nothing where no server is configured.
     pub fn spool_sync(&self, sync: &Value, now: DateTime<Utc>) -> Result<()> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
         if !self.spools {
             return Ok(());
         }
+        let entry = self.fresh_name("sync", now);
+        add(&self.db(), &entry, What::Sync(sync), now).map_err(|e| self.failed(&e))
+    }
+
+    /// Adds what the collectors found; tells whether a server is configured.
+    pub fn spool_inventory(&self, told: &Told<'_>, now: DateTime<Utc>) -> Result<bool> {
+        if self.spools {
+            let entry = self.fresh_name("inventory", now);
+            add(&self.db(), &entry, What::Inventory(told), now).map_err(|e| self.failed(&e))?;
+        }
+        Ok(self.spools)
+    }
+
+    /// A name that no other entry has.
+    fn fresh_name(&self, kind: &str, now: DateTime<Utc>) -> String {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let time = now.format("%Y%m%dT%H%M%S%3f");
-        let entry = format!("sync/{time}-{:x}-{number}", std::process::id());
-        add(&self.db(), &entry, What::Sync(sync), now).map_err(|e| self.failed(&e))
+        format!("{kind}/{time}-{:x}-{number}", std::process::id())
     }
 
     /// Drops what is too old, and the oldest of what is too much; counts it.
