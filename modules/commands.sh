@@ -97,7 +97,12 @@ _take_lock() {
 # The command runs in the background, so its stdin is empty. Only the command itself is
 # stopped, not what it left running.
 run_limited() {
-  local _limit=$1 _pid _began=$SECONDS _pause=0.02 _status=0
+  local _limit=${1:-} _pid _began=$SECONDS _pause=0.02 _status=0
+  case $_limit in '' | *[!0-9]*) set -- ;; esac
+  if [ $# -lt 2 ]; then
+    echo "run_limited: call it as run_limited SECONDS COMMAND [ARG]…, with whole seconds" >&2
+    return 2
+  fi
   shift
   "$@" </dev/null &
   _pid=$!

@@ -64,6 +64,20 @@ END
   case $stderr in *'unbound variable'* | *'command not found'*) fail "$stderr" ;; esac
 }
 
+test_nothing_is_given() {
+  local name
+  for name in logger timedatectl systemctl jamf osascript runuser dpkg-query apt-get; do stub "$name" 'exit 1'; done
+  for name in $(declare -F | sed -n 's/^declare -f \([a-z][a-z_0-9]*\)$/\1/p'); do
+    case $name in
+      # The runner's words, what waits for hours, and what begins with a sync.
+      test_* | setup | script | wait_for_* | prep | code_sync | autoinit) continue ;;
+      assert_* | fail | skip | run | ldi_exec | stub | calls | no_commands | fact | clock | pretend | conf) continue ;;
+    esac
+    run bash -uc 'for m in "$0"/modules/*.sh; do . "$m"; done; "$1"' "$tree" "$name"
+    case $output in *'unbound variable'*) fail "$name: $output" ;; esac
+  done
+}
+
 test_linux() {
   pretend linux
   stub systemctl
