@@ -12,11 +12,11 @@ mod words;
 use clap::{CommandFactory, Parser};
 
 use crate::{
-    Failure, Result, act, check,
+    Failure, Result, act, apart, check,
     config::{Config, DEFAULT_FILE},
     daemon,
     error::code,
-    exec::{self, Target},
+    exec::{self, Manner, Target},
     inspect::{
         self,
         runs::{self, Shape},
@@ -25,10 +25,10 @@ use crate::{
     launcher, logging,
     logs::Stream,
     machine::Machine,
-    release,
+    profile, release,
     service::{install, pages, uninstall},
-    status,
-    tier::{Order, apart},
+    status, submit,
+    tier::Order,
     update,
 };
 use words::{Cli, Command, UpdateAction};
@@ -71,14 +71,18 @@ fn config_of_environment() -> PathBuf {
 }
 
 fn pyexec(words: &[OsString]) -> Result<u8> {
-    Err(exec::exec(&config_of_environment(), None, Target::Pyexec, words))
+    Err(exec::exec(&config_of_environment(), None, Target::Pyexec, words, Manner::default()))
 }
 
 fn autoinit(words: &[OsString]) -> Result<u8> {
     match words.split_first() {
-        Some((file, args)) if !file.as_encoded_bytes().starts_with(b"-") => {
-            Err(exec::exec(&config_of_environment(), None, Target::File(file), args))
-        }
+        Some((file, args)) if !file.as_encoded_bytes().starts_with(b"-") => Err(exec::exec(
+            &config_of_environment(),
+            None,
+            Target::File(file),
+            args,
+            Manner::default(),
+        )),
         _ => {
             print(
                 "\
@@ -97,11 +101,12 @@ fn run(cli: Cli) -> Result<u8> {
     // The short path: no runtime, no journal, no logging.
     let split = |words: &[OsString]| (words[0].clone(), words[1..].to_vec());
     match &cli.command {
-        Command::Exec { tree, words } if !words.is_empty() => {
+        Command::Exec { tree, manner, words } if !words.is_empty() => {
             let (file_word, args) = split(words);
-            return Err(exec::exec(&file, tree.as_deref(), Target::File(&file_word), &args));
+            let target = Target::File(&file_word);
+            return Err(exec::exec(&file, tree.as_deref(), target, &args, *manner));
         }
-        Command::Call { tree, words, list: true } => {
+        Command::Call { tree, words, list: true, .. } => {
             // With more words the function is named already.
             if let [] | [_] = words.as_slice() {
                 let prefix = words.first().map(OsString::as_os_str).unwrap_or_default();
@@ -109,21 +114,36 @@ fn run(cli: Cli) -> Result<u8> {
             }
             return Ok(0);
         }
-        Command::Call { tree, words, .. } if !words.is_empty() => {
+        Command::Call { tree, manner, words, .. } if !words.is_empty() => {
             let (name, args) = split(words);
-            return Err(exec::exec(&file, tree.as_deref(), Target::Function(&name), &args));
+            let target = Target::Function(&name);
+            return Err(exec::exec(&file, tree.as_deref(), target, &args, *manner));
+        }
+        Command::Profile { tree, manner, call, no_trace, out, words } if !words.is_empty() => {
+            let (word, args) = split(words);
+            let target = if *call { Target::Function(&word) } else { Target::File(&word) };
+            return profile::profile(&profile::Order {
+                config: &file,
+                tree: tree.as_deref(),
+                target,
+                args: &args,
+                manner: *manner,
+                no_trace: *no_trace,
+                json: out.json,
+            });
         }
         Command::Shell { tree } => {
-            return Err(exec::exec(&file, tree.as_deref(), Target::Shell, &[]));
+            return Err(exec::exec(&file, tree.as_deref(), Target::Shell, &[], Manner::default()));
         }
         Command::Repl { tree } => {
-            return Err(exec::exec(&file, tree.as_deref(), Target::Repl, &[]));
+            return Err(exec::exec(&file, tree.as_deref(), Target::Repl, &[], Manner::default()));
         }
         _ => {}
     }
     match cli.command {
         Command::Exec { .. }
         | Command::Call { .. }
+        | Command::Profile { .. }
         | Command::Shell { .. }
         | Command::Repl { .. } => Err(Failure::new(code::USAGE, "nothing to run was named")),
         Command::Check { print_defaults: true, .. } => {
@@ -133,13 +153,22 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Check { out, .. } => check::check(&file, out.json),
         Command::Sync { apart: true, .. } => {
             logging::to_stderr("warn");
-            apart::here(&file)
+            apart::here(&file, |config| release::sync(config, &|_, _| {}))
         }
         Command::Sync { out, .. } => act::sync(&Config::load(&file)?, out.json),
         Command::Run { tier, no_sync, dry_run, out } => {
             let order = Order { tier, no_sync, dry_run, due: None };
             act::run_tier(Config::load(&file)?, &order, out.json)
         }
+        Command::Collect { submit, .. } => act::collect(&Config::load(&file)?, submit),
+        Command::Submit { apart: true, .. } => {
+            logging::to_stderr("warn");
+            apart::here(&file, submit::visit)
+        }
+        Command::Submit { rejected: true, out, .. } => {
+            submit::rejected(&Config::load(&file)?, out.json)
+        }
+        Command::Submit { out, .. } => submit::submit(&Config::load(&file)?, out.json),
         Command::Daemon => {
             // Its own reading of ldi.toml, which may have keys that only a newer ldi knows.
             logging::of_daemon(&Config::guess(&file).root);
