@@ -88,7 +88,7 @@ pub fn run(options: &Options, faults: &PathFaults<'_>) -> Result<ExitCode, Error
 
 fn list() -> String {
     let line =
-        |code: &Code| format!("{:19} {:8} {}\n", code.name, code.severity.word(), code.about);
+        |code: &Code| format!("{:20} {:8} {}\n", code.name, code.severity.word(), code.about);
     CODES.iter().map(line).collect()
 }
 
@@ -135,6 +135,7 @@ fn findings(
     names.mark(&names.used("", plan.functions().iter().map(String::as_str)));
     found.extend(names.faults());
     found.extend(names::twins(paths.iter().copied()));
+    found.extend(plan::twins(&listing.files));
     let has = |path: &str| paths.binary_search(&path).is_ok();
     found.extend(plan.jobs(has, Some(&names)));
     if wanted.is_none() {

@@ -48,7 +48,7 @@ fn the_namespace_is_written_down() -> Result<()> {
         "### daily: 0 0 10 \\* \\* \\* local, spread over 4h",
         "#### `daily/greet`: `greet` (timeout = 5m)",
         "#### `daily/report`: `scripts/daily/report` (wait\\_for = internet)",
-        "#### `facts`: `scripts/collect/facts`",
+        "#### `collect/facts`: `scripts/collect/facts`",
     ] {
         ensure!(out.contains(line), "no {line} in {out}");
     }

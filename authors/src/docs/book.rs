@@ -1,5 +1,4 @@
-//! What there is to say about a tree: modules with their functions, tiers with their jobs,
-//! collectors.
+//! What there is to say about a tree: modules with their functions, tiers with their jobs.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -23,8 +22,6 @@ pub struct Book {
     pub modules: Vec<Module>,
     /// By name.
     pub tiers: Vec<Tier>,
-    /// By path.
-    pub collectors: Vec<Job>,
 }
 
 /// One module.
@@ -64,7 +61,7 @@ pub struct Tier {
     pub jobs: Vec<Job>,
 }
 
-/// One job or collector.
+/// One job.
 #[derive(Debug, Serialize)]
 pub struct Job {
     /// Its name.
@@ -135,18 +132,8 @@ impl Book {
             jobs.sort_by(|a, b| a.name.cmp(&b.name));
             jobs
         };
-        let collectors =
-            files.iter().filter(|(entry, _)| entry.executable && directly(&entry.path, "collect"));
         Ok(Self {
             modules,
-            collectors: collectors
-                .map(|(entry, _)| Job {
-                    name: entry.path.trim_start_matches("scripts/collect/").to_owned(),
-                    runs: entry.path.clone(),
-                    about: script(&entry.path),
-                    keys: Vec::new(),
-                })
-                .collect(),
             tiers: tiers
                 .tiers
                 .values()

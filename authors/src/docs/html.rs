@@ -41,9 +41,7 @@ pub fn page(book: &Book) -> String {
         tier.jobs.iter().for_each(|one| out.push_str(&job(one)));
         out.push_str("</section>\n");
     }
-    out.push_str("<h2>Collectors</h2>\n<section>\n");
-    book.collectors.iter().for_each(|one| out.push_str(&job(one)));
-    out.push_str(&format!("</section>\n</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"));
+    out.push_str(&format!("</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"));
     out
 }
 
@@ -106,7 +104,7 @@ mod tests {
             about: evil,
             functions: vec![function],
         };
-        let book = Book { modules: vec![module], tiers: Vec::new(), collectors: Vec::new() };
+        let book = Book { modules: vec![module], tiers: Vec::new() };
         let page = page(&book);
         assert!(!page.contains("<script>alert") && !page.contains("\"><") && !page.contains('\0'));
         assert!(page.contains("&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;&#39;&amp;\u{fffd}"));

@@ -23,11 +23,6 @@ pub fn page(book: &Book) -> String {
         }
         tier.jobs.iter().for_each(|one| job(&mut out, one));
     }
-    out.push_str("\n## Collectors\n");
-    if book.collectors.is_empty() {
-        out.push_str("\nThere are none.\n");
-    }
-    book.collectors.iter().for_each(|one| job(&mut out, one));
     out
 }
 

@@ -108,6 +108,7 @@ pub const CODES: &[Code] = &[
     code("toml-syntax", Severity::Error, "a .toml file that is none"),
     firm("too-many", "the tree has more files or deeper folders than are looked at"),
     firm("unreadable", "a file or folder that cannot be read"),
+    code("duplicate-collector", Severity::Warning, "two collectors of one name; the first counts"),
     code(
         "duplicate-function",
         Severity::Warning,

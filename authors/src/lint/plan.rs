@@ -1,6 +1,9 @@
 //! What machines would refuse or leave out of what the tree says has to run.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use jobs::{
     header,
@@ -75,10 +78,8 @@ impl Plan {
     /// Looks at one script whose content is, or begins with, `text`.
     pub fn script(&self, entry: &Entry, text: &[u8]) -> Vec<Finding> {
         let path = entry.path.as_str();
-        let collector =
-            path.strip_prefix("scripts/collect/").is_some_and(|name| !name.contains('/'));
         let Some(rest) = path.strip_prefix("scripts/") else { return Vec::new() };
-        if self.tier(path).is_none() && !collector {
+        if self.tier(path).is_none() {
             return self.unknown_tier(path).into_iter().collect();
         }
         if !entry.executable {
@@ -95,9 +96,6 @@ impl Plan {
             let what = "does not say what runs it; begin with a line such as #!/bin/bash";
             found.push(Finding::new("no-first-line", path, 0, what));
         }
-        if collector {
-            return found;
-        }
         if !tiers::good_name(rest) {
             let what =
                 "has a name that no job may have (letters, digits and . _ - + @ only); rename it";
@@ -112,8 +110,7 @@ impl Plan {
     /// A folder that is almost called as a tier is.
     fn unknown_tier(&self, path: &str) -> Option<Finding> {
         let (folder, name) = path.strip_prefix("scripts/")?.split_once('/')?;
-        let known: Vec<&str> =
-            self.tiers.tiers.keys().map(String::as_str).chain(["collect"]).collect();
+        let known: Vec<&str> = self.tiers.tiers.keys().map(String::as_str).collect();
         if known.contains(&folder) || name.contains('/') || self.broken || folder.len() < 4 {
             return None;
         }
@@ -191,6 +188,29 @@ impl Plan {
         let path = of_file.map_or(tiers::PATH, |(path, _)| path.as_str());
         Some(Finding::new("job-order", path, 0, what))
     }
+}
+
+/// Collectors whose data would have one name: machines take the first.
+pub fn twins(files: &[Entry]) -> Vec<Finding> {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut found = Vec::new();
+    for entry in files.iter().filter(|entry| entry.executable) {
+        let path = entry.path.as_str();
+        let Some(name) = path.strip_prefix("scripts/collect/") else { continue };
+        if name.contains('/') || name.starts_with('.') || name.ends_with('~') {
+            continue;
+        }
+        let key = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        match seen.get(key) {
+            None => drop(seen.insert(key, path)),
+            Some(first) => {
+                let what =
+                    format!("is called {key} as {first} is, so machines leave it out; rename one");
+                found.push(Finding::new("duplicate-collector", path, 0, what));
+            }
+        }
+    }
+    found
 }
 
 /// The jobs that come before the one whose file begins with `text`.
