@@ -11,6 +11,9 @@ check() {
 $1") 2>&1
   printf '\0%d\0' "$?"
 }
+# A bash that would run what it should only read gets nothing to read.
+(eval "set -n
+exit 7") || exit
 check ')'
 for file; do
   text=''
