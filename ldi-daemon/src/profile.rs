@@ -4,6 +4,7 @@
 //! runs once, as `ldi exec` would run it; what cannot be measured here is said to be so, never
 //! guessed.
 
+mod seen;
 mod start;
 mod text;
 mod trace;
@@ -24,7 +25,8 @@ use crate::{
     Failure, Result, cli,
     exec::{Manner, Source, Target},
 };
-use trace::{Trace, Tracer};
+use seen::Trace;
+use trace::Tracer;
 
 /// What a run took.
 #[derive(Debug, Serialize)]
