@@ -107,6 +107,8 @@ impl Walk<'_> {
                 words.iter().for_each(|word| self.text(word));
             }
         }
+        // Called by bash itself.
+        self.text(b"command_not_found_handle");
         // A variable of the environment that a module sets reaches every child.
         for (name, _) in std::env::vars_os() {
             self.text(name.as_bytes());

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod differential;
+mod grammar;
 mod interpreters;
 mod namespace;
 mod pyexec;

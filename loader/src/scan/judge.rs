@@ -97,15 +97,48 @@ fn ident(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&b| is_ident(b))
 }
 
-fn option(word: &Word<'_>, letters: &[u8]) -> bool {
+/// What stood in a command beside its words.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around {
+    pub(super) redirected: bool,
+    /// `NAME=…` behind `declare` and its like.
+    pub(super) declared: bool,
+}
+
+/// Whether `word` is an option with one of `letters`.
+pub(super) fn option(word: &Word<'_>, letters: &[u8]) -> bool {
     word.literal().is_some_and(|text| {
         matches!(text.first(), Some(b'-' | b'+')) && text[1..].iter().any(|b| letters.contains(b))
     })
 }
 
+/// Whether a command changes what a plain definition in a later module does: `set -eu`, a trap
+/// for every command.
+fn disturbs(name: &[u8], args: &[Word<'_>]) -> bool {
+    const OPTIONS: [&[u8]; 8] = [
+        b"allexport",
+        b"errexit",
+        b"noexec",
+        b"nounset",
+        b"onecmd",
+        b"posix",
+        b"verbose",
+        b"xtrace",
+    ];
+    const EVENTS: [&[u8]; 3] = [b"ERR", b"DEBUG", b"RETURN"];
+    let any = |words: &[&[u8]]| {
+        args.iter().any(|a| a.literal().is_none_or(|a| words.contains(&a)))
+    };
+    match name {
+        b"set" => args.iter().any(|a| option(a, b"aentuvx")) || any(&OPTIONS),
+        b"trap" => args.len() > 1 && any(&EVENTS),
+        _ => false,
+    }
+}
+
 impl<'a> Scanner<'a> {
     /// Weighs a simple command.
-    pub(super) fn judge(&mut self, command: &Word<'a>, args: &[Word<'a>], redirected: bool) {
+    pub(super) fn judge(&mut self, command: &Word<'a>, args: &[Word<'a>], around: Around) {
         let Some(name) = command.literal() else {
             self.effect();
             self.sink(command);
@@ -115,7 +148,7 @@ impl<'a> Scanner<'a> {
         if command.globs && name.contains(&b'{') {
             self.unit().general = true;
         }
-        self.top_level(&name, args, redirected);
+        self.top_level(&name, args, around.redirected);
         match name.as_slice() {
             b"eval" => self.eval(args),
             b"." | b"source" => self.source(args),
@@ -124,7 +157,7 @@ impl<'a> Scanner<'a> {
                 self.unit().general |= args.iter().any(|a| a.literal() == Some(b"expand_aliases"));
             }
             b"declare" | b"typeset" | b"local" | b"readonly" | b"export" => {
-                self.declare(&name, args);
+                self.declare(&name, args, around.declared);
             }
             b"set" => self.set(args),
             b"trap" => {
@@ -142,6 +175,11 @@ impl<'a> Scanner<'a> {
                         self.unit().general = true;
                     }
                 }
+            }
+            b"mapfile" | b"readarray" if args.iter().any(|a| option(a, b"C")) => {
+                // One of them is called for each line.
+                self.may_fill(args);
+                args.iter().for_each(|arg| self.sink(arg));
             }
             b"read" | b"mapfile" | b"readarray" | b"getopts" | b"printf" | b"let" => {
                 // Their bare words may be variables that they fill.
@@ -172,7 +210,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// `word` stands where a name of the namespace is looked up.
-    fn sink(&mut self, word: &Word<'a>) {
+    pub(super) fn sink(&mut self, word: &Word<'a>) {
         if word.exps.is_empty() {
             if word.globs && word.prefix.contains(&b'{') {
                 self.unit().general = true;
@@ -254,15 +292,15 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn declare(&mut self, name: &[u8], args: &[Word<'a>]) {
-        let lists = args.iter().any(|a| option(a, b"fFp"));
-        let names = args.iter().any(|a| !option(a, b"aAfFgiIlnprtuxz"));
-        let formed = args.iter().any(|a| !a.exps.is_empty());
-        let by_name = args.iter().any(|a| option(a, b"n")) && name != b"export";
-        // `declare x=…` was read as an assignment and is not among the arguments.
-        let bare = args.is_empty() && self.s[..self.i].ends_with(name);
-        if lists && (!names || formed) || by_name && formed || bare {
-            self.unit().general = true;
+    fn declare(&mut self, name: &[u8], args: &[Word<'a>], declared: bool) {
+        // Without names it prints those that there are.
+        let names = declared || args.iter().any(|a| !option(a, b"aAfFgiIlnprtuxz"));
+        self.unit().general |= !names;
+        // With these it matters what a name meant before.
+        let shows = matches!(name, b"export" | b"readonly")
+            || args.iter().any(|a| option(a, b"fFnprx"));
+        if shows {
+            args.iter().filter(|a| !a.prefix.contains(&b'=')).for_each(|arg| self.sink(arg));
         }
         let readonly = name == b"readonly" || args.iter().any(|a| option(a, b"r"));
         let functions = args.iter().any(|a| option(a, b"fF"));
@@ -313,6 +351,10 @@ impl<'a> Scanner<'a> {
                 self.conditional += 1; // the rest of the file may not be reached
                 return;
             }
+        }
+        if self.subshell == 0 && disturbs(name, args) {
+            // Modules that nobody reaches would print or end the shell too.
+            self.unit().general = true;
         }
         let names_only = matches!(name, b"declare" | b"typeset" | b"readonly")
             && !args.iter().any(|a| option(a, b"xfFptnglu"));
