@@ -5,7 +5,7 @@ use std::{
     fs,
     os::unix::{fs::PermissionsExt, process::ExitStatusExt},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use anyhow::{Context, Result};
@@ -97,13 +97,18 @@ pub fn run(launch: Launch) -> Result<End> {
 }
 
 pub fn end(command: &mut Command) -> Result<End> {
-    let done = command.stdin(Stdio::null()).output().context("cannot start")?;
-    Ok(End {
-        out: String::from_utf8_lossy(&done.stdout).into_owned(),
-        err: String::from_utf8_lossy(&done.stderr).into_owned(),
-        code: done.status.code(),
-        signal: done.status.signal(),
-    })
+    Ok(command.stdin(Stdio::null()).output().context("cannot start")?.into())
+}
+
+impl From<Output> for End {
+    fn from(done: Output) -> Self {
+        Self {
+            out: String::from_utf8_lossy(&done.stdout).into_owned(),
+            err: String::from_utf8_lossy(&done.stderr).into_owned(),
+            code: done.status.code(),
+            signal: done.status.signal(),
+        }
+    }
 }
 
 /// The output of a script that is expected to end with 0 and without complaint.

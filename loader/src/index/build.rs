@@ -244,6 +244,7 @@ impl Writer {
             names.get(*var).is_some_and(|n| n.defs.iter().any(|(m, ..)| *m != module))
         };
         let general = unit.general
+            || unit.disturbs
             || unit.risky.iter().any(|name| runs_arguments(names, name))
             || unit.trusted_vars.iter().any(elsewhere);
         let start = narrow(self.sections[LISTS].len() / 4);

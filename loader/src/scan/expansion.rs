@@ -47,23 +47,7 @@ impl<'a> Scanner<'a> {
             }
             Some(b'\'') if !in_quotes => {
                 self.i += 2;
-                let piece = self.i;
-                while let Some(b) = self.peek() {
-                    self.i += 1;
-                    match b {
-                        b'\'' => return self.words(piece, self.i),
-                        b'\\' => {
-                            // Which character a number means is not worked out.
-                            match self.peek() {
-                                Some(b'0'..=b'9' | b'x' | b'u' | b'U') => word.expand(Exp::Unknown),
-                                _ => word.push(b'\\'),
-                            }
-                            self.i = (self.i + 1).min(self.end);
-                        }
-                        _ => word.push(b),
-                    }
-                }
-                self.facts.unsure = true;
+                self.ansi_quoted(word);
             }
             Some(b'"') if !in_quotes => {
                 self.i += 2;

@@ -126,12 +126,12 @@ fn disturbs(name: &[u8], args: &[Word<'_>]) -> bool {
         b"xtrace",
     ];
     const EVENTS: [&[u8]; 3] = [b"ERR", b"DEBUG", b"RETURN"];
-    let any = |words: &[&[u8]]| {
-        args.iter().any(|a| a.literal().is_none_or(|a| words.contains(&a)))
+    let any = |from: usize, words: &[&[u8]]| {
+        args.iter().skip(from).any(|a| a.literal().is_none_or(|a| words.contains(&a)))
     };
     match name {
-        b"set" => args.iter().any(|a| option(a, b"aentuvx")) || any(&OPTIONS),
-        b"trap" => args.len() > 1 && any(&EVENTS),
+        b"set" => args.iter().any(|a| option(a, b"aentuvx")) || any(0, &OPTIONS),
+        b"trap" => any(1, &EVENTS),
         _ => false,
     }
 }
@@ -297,8 +297,8 @@ impl<'a> Scanner<'a> {
         let names = declared || args.iter().any(|a| !option(a, b"aAfFgiIlnprtuxz"));
         self.unit().general |= !names;
         // With these it matters what a name meant before.
-        let shows = matches!(name, b"export" | b"readonly")
-            || args.iter().any(|a| option(a, b"fFnprx"));
+        let shows =
+            matches!(name, b"export" | b"readonly") || args.iter().any(|a| option(a, b"fFnprx"));
         if shows {
             args.iter().filter(|a| !a.prefix.contains(&b'=')).for_each(|arg| self.sink(arg));
         }
@@ -353,8 +353,7 @@ impl<'a> Scanner<'a> {
             }
         }
         if self.subshell == 0 && disturbs(name, args) {
-            // Modules that nobody reaches would print or end the shell too.
-            self.unit().general = true;
+            self.unit().disturbs = true;
         }
         let names_only = matches!(name, b"declare" | b"typeset" | b"readonly")
             && !args.iter().any(|a| option(a, b"xfFptnglu"));

@@ -25,6 +25,9 @@ pub struct Unit<'a> {
     pub words: Vec<Cow<'a, [u8]>>,
     /// A name is formed in a way that cannot be followed: every name may be meant.
     pub general: bool,
+    /// As a module's top level it changes what plain definitions of later modules do: who runs it
+    /// must run them all.
+    pub disturbs: bool,
     /// A positional parameter is used as a name.
     pub positional: bool,
     /// Names formed around an expansion: what stands before and after it.
