@@ -1,5 +1,7 @@
 import sys
-if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+# In a child that multiprocessing started: what its parent was given. Else None.
+_given = globals().get("_given")
+if not (_given or sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
     del sys.path[0]
 import posix
 import _frozen_importlib
@@ -27,9 +29,10 @@ def _text(raw):
     return raw.decode(sys.getfilesystemencoding(), "surrogateescape")
 
 
-_head = _read(112).split(b"\0", 6)
-_mode, _tree, _file, _code, _late, _flags = map(_text, _head[:6])
-_table = _head[6]
+_head = _given[1] if _given else _read(112)
+_mode, _tree, _file, _code, _late, _flags = map(_text, _head.split(b"\0", 6)[:6])
+_table = _head.split(b"\0", 6)[6]
+_main_text = _given[2] if _given else _read(111) if _file else b""
 
 
 def _hash(data):
@@ -104,6 +107,13 @@ class LibraryLoader:
         with open(path, "rb") as file:
             return file.read()
 
+    def get_resource_reader(self, name):
+        try:
+            from importlib.readers import FileReader
+        except ImportError:  # 3.9 takes what lies beside the package by itself
+            return None
+        return FileReader(self)
+
 
 class LibraryFinder:
     """Finds what the index lists, and beneath its packages nothing else."""
@@ -112,6 +122,8 @@ class LibraryFinder:
     def find_spec(name, path=None, target=None):
         row = _row(name)
         if row is None:
+            if name in ("multiprocessing.popen_spawn_posix", "multiprocessing.forkserver"):
+                _give_children()
             parent = name.rpartition(".")[0]
             if parent and "s" in _flags and _row(parent) is not None:
                 raise ModuleNotFoundError("No module named %r" % name, name=name)
@@ -142,15 +154,80 @@ for _at, _finder in enumerate(sys.meta_path):
 else:
     sys.meta_path.append(LibraryFinder)
 
-del sys.argv[0]
+
+def _give_children():
+    """Lets processes that multiprocessing starts anew import what this one can."""
+    from multiprocessing import util
+    passfds = util.spawnv_passfds
+    if passfds.__module__ == __name__:
+        return
+    given = []
+
+    def spawnv_passfds(path, args, fds):
+        at = args.index("-c") + 1 if "-c" in args else 0
+        if at and ("spawn_main" in args[at] or "forkserver" in args[at]):
+            import marshal
+            if not given:
+                given.append(_private(marshal.dumps((_source, _head, _main_text))))
+            fd = given[0].fileno()
+            args = list(args)
+            args[at] = (
+                "import marshal,posix; d=marshal.loads(posix.pread(%d,%d,0)); posix.close(%d); "
+                "exec(compile(d[0], '<frozen importlib._bootstrap_external>', 'exec'), "
+                "{'__name__': 'ldi', '__builtins__': __builtins__, '_source': d[0], '_given': d}); "
+                % (fd, posix.fstat(fd).st_size, fd)) + args[at]
+            fds = sorted([*fds, fd])
+        return passfds(path, args, fds)
+
+    spawnv_passfds.__module__ = __name__
+    util.spawnv_passfds = spawnv_passfds
+
+
+def _private(data):
+    """A file without a name that holds data."""
+    import os
+    if hasattr(os, "memfd_create"):
+        file = os.fdopen(os.memfd_create("ldi"), "wb")
+    else:
+        import tempfile
+        file = tempfile.TemporaryFile()
+    file.write(data)
+    file.flush()
+    return file
+
+
+def _become_child():
+    """Gives multiprocessing the main file that its parent runs, in place of what is on the disk."""
+    from multiprocessing import spawn
+    from_path = spawn._fixup_main_from_path
+
+    def fixup(path):
+        if path != _file:
+            return from_path(path)
+        if getattr(sys.modules["__main__"], "__file__", None) == path:
+            return
+        spawn.old_main_modules.append(sys.modules["__main__"])
+        module = type(sys)("__mp_main__")
+        module.__file__ = path
+        sys.modules["__main__"] = sys.modules["__mp_main__"] = module
+        exec(compile(_main_text, path, "exec", 0, True), module.__dict__)
+
+    spawn._fixup_main_from_path = fixup
+
+
+if _given:
+    _become_child()
+else:
+    del sys.argv[0]
 _main = type(sys)("__main__")
 _main.__builtins__ = __builtins__
 _main.__loader__ = None
 _main.__spec__ = None
-sys.modules["__main__"] = _main
 _space = _main.__dict__
-if _file:
-    _main.__file__ = _file
+if not _given:
+    sys.modules["__main__"] = _main
+    if _file:
+        _main.__file__ = _file
 
 
 def _tools(text):
@@ -184,15 +261,32 @@ def _function():
         print(result)
 
 
+def _module():
+    from importlib.util import find_spec
+    name = _code
+    spec = find_spec(name)
+    if spec is not None and spec.submodule_search_locations is not None:
+        name += ".__main__"
+        spec = find_spec(name)
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError("No module named %r" % name, name=name)
+    code = spec.loader.get_code(name)
+    sys.argv[0] = spec.origin
+    _space.update(__file__=spec.origin, __spec__=spec, __loader__=spec.loader, __package__=spec.parent)
+    _call(exec, code, _space)
+
+
 def _start():
     if _mode == "call":
         return _call(_function)
+    if _mode == "module":
+        return _call(_module)
     if "g" in _flags:
         _tools(_code if _mode == "code" and "i" not in _flags else None)
     if _mode == "code":
         exec(compile(_code, "<string>", "exec", 0, True), _space)
     elif _mode == "file":
-        exec(compile(_read(111), _file, "exec", 0, True), _space)
+        exec(compile(_main_text, _file, "exec", 0, True), _space)
 
 
 def _own(tb):
@@ -228,4 +322,5 @@ def _run():
         raise SystemExit(1)
 
 
-_run()
+if not _given:
+    _run()

@@ -8,6 +8,8 @@ mod interpreters;
 mod namespace;
 mod pyexec;
 mod python;
+mod python_differential;
 mod setting;
 mod swap;
 mod tampered;
+mod versions;
