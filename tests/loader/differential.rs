@@ -196,7 +196,9 @@ fn limited(mut command: Command) -> Result<End> {
 /// Without what names the file that a message comes from: see "Differences" in docs/loader.md.
 fn plain(end: &End) -> End {
     let text = |text: &str| {
-        let lines = text.lines().filter(|line| !line.contains("BASH_") && !line.contains("LDI_"));
+        // The last is a complaint of bash about its own children, which comes and goes.
+        let other = ["BASH_", "LDI_", "wait_for: No record"];
+        let lines = text.lines().filter(|line| !other.iter().any(|word| line.contains(word)));
         let lines = lines.map(|line| line.split_once(": line ").map_or(line, |(_, rest)| rest));
         // What BASH_SOURCE says in a function that was exported to another bash.
         let lines = lines.map(|line| line.replace("in environment f", "in  f"));

@@ -58,7 +58,7 @@ const SCRIPT: &[&str] = &[
     "try:\n    from pk.deep.leaf import f1\n    print(f1('deep'))\nexcept Exception as error:\n    print(type(error).__name__)\n",
     "import near\nprint(near.f(@k))\n",
     "def call():\n    import @m\n    return @m.f@n\ntry:\n    print(call()(1))\nexcept Exception as error:\n    print(type(error).__name__, error)\n",
-    "import sys, os\nprint(__name__, sys.argv[1:], os.path.basename(__file__), __package__)\n",
+    "import sys, os\nprint(__name__, sys.argv[1:], os.path.basename(__file__))\n",
     "import inspect, @m\nprint(inspect.getsourcelines(@m)[0][:1], inspect.getmodule(getattr(@m, 'f@n', None)))\n",
     "import pickle, @m\nprint(pickle.loads(pickle.dumps(@m.C@n())).kind)\n",
     "raise SystemExit(@k)\n",
