@@ -103,6 +103,10 @@ impl Walk<'_> {
         if takes_args {
             for arg in args {
                 let mut words = Vec::new();
+                // `eval` would make other names of it.
+                if arg.as_bytes().iter().any(|b| b"\\'\"$`{".contains(b)) {
+                    return true;
+                }
                 scan::tokens(arg.as_bytes(), &mut words);
                 words.iter().for_each(|word| self.text(word));
             }

@@ -110,7 +110,8 @@ fn library(seed: u64, tally: &mut Tally) -> Result<()> {
         scripts.push(path);
     }
     let namespaces = [library.release()?, library.working()?];
-    let args: &[&str] = if writer.chance(50) { &["f3", "a b"] } else { &["x"] };
+    let args: [&[&str]; 4] = [&["f3", "a b"], &["x"], &[], &["f\"\"2 x; f1"]];
+    let args = args[writer.below(args.len())];
     for (script, namespace) in scripts.iter().zip(namespaces.iter().cycle()) {
         let expected = plain(&everything(&library, &modules, script, args)?);
         let reach = namespace.reach(script, &words(args))?;

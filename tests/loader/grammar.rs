@@ -58,6 +58,14 @@ const DEFINES: Table = &[
     (1, ": $(( @i += @n ))"),
     (1, "@v=$(( @i++ ))"),
     (1, "@v=\"${@w:@i:2}\""),
+    (
+        1,
+        "register() { handlers+=(\"$1\"); }\nrun_all() { local h; for h in \"${handlers[@]}\"; do \"$h\" ran 2>/dev/null; done; }",
+    ),
+    (1, "set_cb() { cb=$1; }"),
+    (1, "run_cb() { \"$cb\" called; }"),
+    (1, "retry() { \"$@\" || \"$@\"; }\nlater() { what=$1; retry \"$what\"; }"),
+    (1, "@v=$(command -v @f)"),
     (1, "nf_help() { echo \"helper $@v\"; }"),
 ];
 
@@ -201,6 +209,18 @@ const SCRIPT_FORMED: Table = &[
     (1, "command_not_found_handle() { \"${nf:-nf}_help\" 2>/dev/null; }; nof@n || :"),
     (1, "printf '%s\\n' @f @g | while read -r x; do $x piped || :; done"),
     (1, "handler() { \"$1\" handled || :; }; trap 'handler @f' EXIT"),
+    (1, "n=@n; trap \"f$n bye 2>/dev/null || :\" EXIT"),
+    (1, "n=@n; register @f; register \"f$n\"; run_all || :"),
+    (1, "n=@n; set_cb \"f$n\"; run_cb || :"),
+    (1, "own_cb() { mine=$1; }; own_run() { \"$mine\" own || :; }; n=@n; own_cb \"f$n\"; own_run"),
+    (1, "n=@n; later \"f$n\" || :; retry \"f$n\" again || :"),
+    (1, "x=(1 2); for c in \"${x[@]/#/f}\"; do $c each || :; done"),
+    (1, "IFS=, read -r a b <<< 'f1,@f'; $a || :; \"$b\" || :"),
+    (1, "x=f; x+=@n; $x || :"),
+    (1, "x=$(printf 'f%s' @n); $x || :; printf -v x 'f%s' 3; $x || :"),
+    (1, "by_part() { local f=\"f$1\"; $f deep || :; }; by_part @n"),
+    (1, "declare -A map=([k]=@f); ${map[k]} || :; map[j]=@g; \"${map[j]}\" || :"),
+    (1, "eval \"$1\" 2>/dev/null || :"),
     (1, "cb=@f; mapfile -C \"$cb\" -c 1 -t lines <<< one || :"),
     (1, "hash -r; x=$(declare -f @f); eval \"copy${x#f*[!(]}\" 2>/dev/null || :"),
 ];
@@ -227,14 +247,18 @@ impl Writer {
 
     pub fn module(&mut self) -> String {
         let mut text = String::from("#!/bin/bash\n# f0 f1 v0 are only words in a comment\n");
-        if self.loud && self.chance(2) {
-            return text + "broken( {\n";
-        }
         for _ in 0..1 + self.below(5) {
             let acts = self.loud && self.chance(12);
             let own = self.below(FUNCTIONS);
             let line = self.statement(if acts { ACTS } else { DEFINES }, own);
             text += &line;
+        }
+        if self.loud && self.chance(2) {
+            // Its definitions before the error count, those behind it do not. What is not understood
+            // keeps its BASH_SOURCE.
+            text = text.replace("BASH_SOURCE", "FUNCNAME") + "broken( {\n";
+            let own = self.below(FUNCTIONS);
+            text += &self.statement(DEFINES, own).replace("BASH_SOURCE", "FUNCNAME");
         }
         text
     }

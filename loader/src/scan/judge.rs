@@ -4,13 +4,13 @@
 use std::{borrow::Cow, collections::HashSet};
 
 use super::{
-    Facts, Kind, Scanner, Src, is_ident,
+    Facts, Kind, Scanner, Src, is_ident, is_name,
     word::{Exp, Word},
 };
 
 /// Commands that only look, as a test or within a substitution at a module's top level.
 const PURE: [&[u8]; 5] = [b"[", b"test", b":", b"true", b"false"];
-const PURE_INSIDE: [&[u8]; 11] = [
+const PURE_INSIDE: [&[u8]; 10] = [
     b"uname",
     b"hostname",
     b"id",
@@ -20,7 +20,6 @@ const PURE_INSIDE: [&[u8]; 11] = [
     b"printf",
     b"echo",
     b"cd",
-    b"command",
     b"type",
 ];
 
@@ -132,6 +131,8 @@ fn disturbs(name: &[u8], args: &[Word<'_>]) -> bool {
     match name {
         b"set" => args.iter().any(|a| option(a, b"aentuvx")) || any(0, &OPTIONS),
         b"trap" => any(1, &EVENTS),
+        // What is given to its name goes elsewhere.
+        b"declare" | b"typeset" => args.iter().any(|a| option(a, b"n")),
         _ => false,
     }
 }
@@ -333,6 +334,15 @@ impl<'a> Scanner<'a> {
             self.sink(word);
         } else if word.prefix.starts_with(b"$") || word.prefix.starts_with(b"\"$") {
             self.unit().general = true;
+        } else if !word.exps.is_empty() {
+            // A name around an expansion.
+            let before = word.prefix.iter().rev().take_while(|b| is_name(**b)).count();
+            let prefix = word.prefix[word.prefix.len() - before..].to_vec();
+            let after = word.suffix.iter().take_while(|b| is_name(**b)).count();
+            let suffix = word.suffix[..after].to_vec();
+            if !prefix.is_empty() || !suffix.is_empty() {
+                self.unit().patterns.push((prefix, suffix));
+            }
         }
         let text = &word.prefix;
         if text.windows(5).any(|w| w == b"eval ") {
@@ -357,10 +367,10 @@ impl<'a> Scanner<'a> {
         }
         let names_only = matches!(name, b"declare" | b"typeset" | b"readonly")
             && !args.iter().any(|a| option(a, b"xfFptnglu"));
+        let asks = name == b"command" && args.first().is_some_and(|a| option(a, b"vV"));
         let looks = PURE.contains(&name)
-            || self.subshell > 0 && PURE_INSIDE.contains(&name)
-            || redirected && name == b"command" && args.first().is_some_and(|a| option(a, b"vV"))
-            || redirected && name == b"type";
+            || self.subshell > 0 && (PURE_INSIDE.contains(&name) || asks)
+            || redirected && (asks || name == b"type");
         let quiet = looks || names_only && self.subshell == 0;
         if !quiet {
             self.effect();
@@ -372,31 +382,45 @@ impl<'a> Facts<'a> {
     /// Follows variables that are used as names to where their values come from.
     pub(super) fn settle(&mut self) {
         let mut units = std::mem::take(&mut self.units);
-        for unit in &mut units {
-            for var in std::mem::take(&mut unit.var_sinks) {
-                match self.origin(var, &mut HashSet::new()) {
-                    Src::Lit => unit.trusted_vars.push(var),
+        for at in 0..units.len() {
+            for var in std::mem::take(&mut units[at].var_sinks) {
+                let mut givers = Vec::new();
+                match self.origin(var, &mut HashSet::new(), &mut givers) {
+                    Src::Lit => units[at].trusted_vars.push(var),
                     Src::Pos => {
-                        unit.positional = true;
-                        unit.trusted_vars.push(var);
+                        units[at].trusted_vars.push(var);
+                        givers.push(at);
+                        givers.iter().for_each(|giver| units[*giver].positional = true);
                     }
-                    _ => unit.general = true,
+                    _ => units[at].general = true,
                 }
             }
-            for (name, var) in std::mem::take(&mut unit.call_vars) {
-                match self.origin(var, &mut HashSet::new()) {
+            for (name, var) in std::mem::take(&mut units[at].call_vars) {
+                let mut givers = Vec::new();
+                match self.origin(var, &mut HashSet::new(), &mut givers) {
                     Src::Lit => {}
-                    Src::Pos => unit.relays.push(name),
-                    _ => unit.risky.push(name),
+                    Src::Pos => {
+                        givers.push(at);
+                        givers.iter().for_each(|giver| units[*giver].relays.push(name.clone()));
+                    }
+                    _ => units[at].risky.push(name),
                 }
             }
+        }
+        for unit in &mut units {
             unit.general |= unit.resets && (unit.positional || !unit.relays.is_empty());
         }
         self.units = units;
     }
 
-    /// The least certain of the places that `var` gets its value from in this file.
-    fn origin(&self, var: &'a [u8], seen: &mut HashSet<&'a [u8]>) -> Src<'a> {
+    /// The least certain of the places that `var` gets its value from in this file. `givers` are
+    /// the units that give it their positional parameters.
+    fn origin(
+        &self,
+        var: &'a [u8],
+        seen: &mut HashSet<&'a [u8]>,
+        givers: &mut Vec<usize>,
+    ) -> Src<'a> {
         if !seen.insert(var) {
             return Src::Lit;
         }
@@ -405,14 +429,17 @@ impl<'a> Facts<'a> {
             return Src::Unknown;
         }
         let mut result = Src::Lit;
-        for source in sources {
+        for (unit, source) in sources {
             let source = match source {
-                Src::Var(other) => self.origin(other, seen),
+                Src::Var(other) => self.origin(other, seen, givers),
                 other => *other,
             };
             match source {
                 Src::Lit => {}
-                Src::Pos => result = Src::Pos,
+                Src::Pos => {
+                    givers.push(*unit);
+                    result = Src::Pos;
+                }
                 _ => return Src::Unknown,
             }
         }

@@ -100,7 +100,8 @@ pub struct Facts<'a> {
     pub unsure: bool,
     /// Offsets of `BASH_SOURCE` where it means "this file" and is expanded here.
     pub own_source: Vec<usize>,
-    assigns: HashMap<&'a [u8], Vec<Src<'a>>>,
+    /// By variable: the unit that sets it, and from what.
+    assigns: HashMap<&'a [u8], Vec<(usize, Src<'a>)>>,
     bare_args: HashSet<&'a [u8]>,
 }
 
@@ -136,6 +137,12 @@ pub fn scan(text: &[u8]) -> Facts<'_> {
     facts.settle();
     if facts.unsure {
         facts.own_source.clear();
+        // Bash may have stopped before any of them.
+        facts
+            .defs
+            .iter_mut()
+            .filter(|d| d.kind != Kind::Readonly)
+            .for_each(|d| d.kind = Kind::Loose);
         let unit = &mut facts.units[0];
         tokens(text, &mut unit.words);
         unit.general = true;

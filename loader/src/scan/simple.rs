@@ -80,7 +80,8 @@ impl<'a> Scanner<'a> {
     }
 
     pub(super) fn assigned(&mut self, name: &'a [u8], src: Src<'a>) {
-        self.facts.assigns.entry(name).or_default().push(src);
+        let unit = self.unit;
+        self.facts.assigns.entry(name).or_default().push((unit, src));
     }
 
     pub(super) fn source_of(&self, word: &Word<'a>) -> Src<'a> {
