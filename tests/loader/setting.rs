@@ -29,17 +29,18 @@ pub struct End {
 
 impl Library {
     pub fn new() -> Result<Self> {
-        Self::within(&std::env::temp_dir())
+        Self::within(tempfile::Builder::new().prefix("library").tempdir()?)
     }
 
     /// In memory where there is such a folder: hundreds of them wait for no disk.
     pub fn light() -> Result<Self> {
-        let memory = Path::new("/dev/shm");
-        if memory.is_dir() { Self::within(memory) } else { Self::new() }
+        match tempfile::Builder::new().prefix("library").tempdir_in("/dev/shm") {
+            Ok(folder) => Self::within(folder),
+            Err(_) => Self::new(),
+        }
     }
 
-    fn within(folder: &Path) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("library").tempdir_in(folder)?;
+    fn within(folder: tempfile::TempDir) -> Result<Self> {
         fs::create_dir_all(folder.path().join("lib/modules"))?;
         Ok(Self { folder, files: Vec::new() })
     }
