@@ -1,4 +1,5 @@
 #!/bin/bash
+# shellcheck disable=SC2034 # the globals are for scripts
 # autoinit: the module namespace for scripts that are started without the loader.
 #
 # Old scripts begin with
@@ -6,9 +7,8 @@
 # Under the loader $autoinit is "true" already and this file is not read. Without the loader
 # `autoinit` sets the globals and sources every module, in the order of their names' bytes.
 
-# Sets code, lib, logs, modules, scripts, autoinit and sources every module.
+# autoinit: sets code, lib, logs, modules, scripts, autoinit and sources every module.
 # The library is the one that this file stands in, else $LDI_ROOT/lib, else /Library/code/lib.
-# shellcheck disable=SC2034 # the globals are for scripts
 autoinit() {
   # Names that no module uses, because modules are sourced while they are in sight.
   local __autoinit_file __autoinit_files __autoinit_locale="${LC_ALL-unset}"

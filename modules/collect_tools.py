@@ -34,3 +34,28 @@ def stable(name, value, days=30):
         return last["value"] if 0 <= age < days * 86400 else value
     except (OSError, ValueError, KeyError, TypeError):
         return value
+
+
+def agent(name, installed, program, fresh, days=2):
+    """Returns what is to be seen of a security agent, or None if conf/agents.conf does not say "on".
+
+    {installed, running, recent}. installed: paths, one of which is there with the agent; program:
+    what its command lines contain, a list; fresh: patterns of files that it renews, which is
+    recent if that was less than days ago, and "unknown" if none of them can be seen.
+    """
+    import glob
+
+    import conf_tools
+
+    if conf_tools.read("agents").get(name) != "on":
+        return None
+    if not any(map(os.path.exists, installed)):
+        return {"installed": False, "running": False, "recent": False}
+    times = []
+    for path in [path for pattern in fresh for path in glob.glob(pattern)]:
+        try:
+            times.append(os.path.getmtime(path))
+        except OSError:
+            continue
+    recent = shell_tools.get_unix_time() - max(times) < days * 86400 if times else sys_tools.UNKNOWN
+    return {"installed": True, "running": any(map(sys_tools.is_process_running, program)), "recent": recent}

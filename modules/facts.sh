@@ -1,29 +1,11 @@
 #!/bin/bash
-# Facts about this machine, on Linux and macOS. What cannot be determined is printed as "unknown".
-
-# os_name: the operating system with its version, as people say it.
-os_name() {
-  local _line _name=''
-  if _is_macos; then
-    echo "macOS $(sw_vers -productVersion)"
-    return 0
-  fi
-  if [ -r /etc/os-release ]; then
-    while IFS= read -r _line; do
-      case $_line in
-        PRETTY_NAME=*) _name=${_line#PRETTY_NAME=} ;;
-      esac
-    done </etc/os-release
-  fi
-  _name=${_name#[\"\']}
-  _name=${_name%[\"\']}
-  echo "${_name:-unknown}"
-}
+# How busy and full this machine is, on Linux and macOS. What cannot be determined is printed as
+# "unknown".
 
 # uptime_seconds: how long the machine has been up.
 uptime_seconds() {
   local _up _rest
-  if ! _is_macos; then
+  if ! is_macos; then
     read -r _up _rest </proc/uptime
     echo "${_up%%.*}"
     return 0
@@ -54,7 +36,7 @@ human_duration() {
 # load_average: the load of the last 1, 5 and 15 minutes.
 load_average() {
   local _one _five _fifteen _rest
-  if ! _is_macos; then
+  if ! is_macos; then
     read -r _one _five _fifteen _rest </proc/loadavg
   else
     # { 1.50 1.60 1.70 }, with a decimal comma where the locale says so
@@ -68,7 +50,7 @@ cpu_count() { getconf _NPROCESSORS_ONLN 2>/dev/null || echo unknown; }
 
 # memory_megabytes: "USED TOTAL"; caches do not count as used.
 memory_megabytes() {
-  if ! _is_macos; then
+  if ! is_macos; then
     awk '/^MemTotal:/ { total = $2 } /^MemAvailable:/ { free = $2 }
       END { if (total && free) printf "%d %d\n", (total - free) / 1024, total / 1024; else print "unknown unknown" }' /proc/meminfo
     return 0
@@ -91,5 +73,3 @@ local_disks() {
       sub(/%$/, "", $5); printf "%s %d %s\n", $5, $4 / 1024, point
     }'
 }
-
-_is_macos() { [ "$(uname -s)" = Darwin ]; }

@@ -35,7 +35,8 @@ def diff_replace(dst_file, src_file, verbose=False, mode=0o644, backup=True):
 
     The same content: nothing happens, returns False. Else the old file is kept as
     dst_file.fs_tools.bak (with backup), dst_file is replaced in one step and gets mode and the
-    old owner; returns True. A symbolic link is followed. No src_file: FileNotFoundError.
+    old owner; returns True. A symbolic link is followed. No src_file: FileNotFoundError. Under
+    LDI_NOOP=1 nothing is written.
     """
     import filecmp
     import shutil
@@ -50,6 +51,8 @@ def diff_replace(dst_file, src_file, verbose=False, mode=0o644, backup=True):
         if verbose:
             print("%s and %s are the same" % (dst_file, src_file))
         return False
+    if shell_tools.would("replace %s by %s" % (dst_file, src_file)):
+        return True
     if exists and backup:
         saved = dst_file + ".fs_tools.bak"
         _replace(saved, lambda new: shutil.copy2(target, new))
@@ -67,6 +70,107 @@ def diff_replace(dst_file, src_file, verbose=False, mode=0o644, backup=True):
     if verbose:
         print("%s was replaced by %s, mode %o" % (dst_file, src_file, mode))
     return True
+
+
+def ensure_file(path, content_from, mode=0o644, owner=None):
+    """Gives path the content of the file content_from, a mode and an owner; returns whether it had to.
+
+    owner: "user", "user:group" or ":group"; None: its own stays. In one step; a content that is
+    replaced is kept as path.code.bak. A symbolic link is followed. No content_from:
+    FileNotFoundError. Under LDI_NOOP=1 nothing is written.
+    """
+    with open(content_from, "rb") as file:
+        content = file.read(MAX_READ + 1)
+    if len(content) > MAX_READ:
+        raise ValueError("%s is larger than %d bytes; use diff_replace" % (content_from, MAX_READ))
+    return _ensure(path, content, mode, _ids(owner))
+
+
+def ensure_line(path, line):
+    """Adds a line to the end of a text file if no line of it is the same; returns whether it had to.
+
+    The file is made if it is not there (mode 0644), else it keeps mode and owner, and the content
+    before is kept as path.code.bak. Under LDI_NOOP=1 nothing is written.
+    """
+    if not line or "\n" in line:
+        raise ValueError("ensure_line takes one line that is not empty")
+    content, mode = b"", 0o644
+    if os.path.exists(path):
+        mode = os.stat(path).st_mode & 0o7777
+        with open(path, "rb") as file:
+            content = file.read(MAX_READ + 1)
+        if len(content) > MAX_READ:
+            raise ValueError("%s is larger than %d bytes; no line was added" % (path, MAX_READ))
+    if line.encode() in content.split(b"\n"):
+        return False
+    # The last line may lack its end.
+    end = b"" if not content or content.endswith(b"\n") else b"\n"
+    return _ensure(path, content + end + line.encode() + b"\n", mode, (-1, -1))
+
+
+def sha256(path):
+    """Returns the SHA-256 of a file's content, 64 hexadecimal digits."""
+    import hashlib
+
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        for piece in iter(lambda: file.read(1024 * 1024), b""):
+            found.update(piece)
+    return found.hexdigest()
+
+
+def replace_file(path, content, mode=0o644):
+    """Gives path this content (bytes) in one step; mode is for a new file, an old one keeps its own."""
+    target = os.path.realpath(path)
+    facts = os.stat(target) if os.path.exists(target) else None
+    _replace(target, lambda new: _fill(new, content, facts, mode if facts is None else None, (-1, -1)))
+
+
+def _ensure(path, content, mode, ids):
+    import shutil
+
+    target = os.path.realpath(path)
+    facts = os.stat(target) if os.path.exists(target) else None
+    if facts and not os.path.isfile(target):
+        raise ValueError("%s is not a regular file; it was left as it is" % path)
+    same = False
+    if facts and facts.st_size == len(content):
+        with open(target, "rb") as file:
+            same = file.read() == content
+    if same and facts.st_mode & 0o7777 == mode and ids[0] in (-1, facts.st_uid) and ids[1] in (-1, facts.st_gid):
+        return False
+    if shell_tools.would("replace %s" % path):
+        return True
+    # Where only the mode differs, the backup of what was there before is worth more.
+    if facts and not same:
+        _replace(path + ".code.bak", lambda new: shutil.copy2(target, new))
+    _replace(target, lambda new: _fill(new, content, facts, mode, ids))
+    return True
+
+
+def _fill(new, content, facts, mode, ids):
+    with open(new, "wb") as file:
+        file.write(content)
+    if facts and os.geteuid() == 0:
+        os.chown(new, facts.st_uid, facts.st_gid)
+    if ids != (-1, -1):
+        os.chown(new, *ids)
+    # chown takes set-id bits away, so the mode comes last.
+    os.chmod(new, facts.st_mode & 0o7777 if mode is None else mode)
+
+
+def _ids(owner):
+    """(uid, gid) of "user:group"; -1 for what is not named."""
+    import grp
+    import pwd
+
+    user, _, group = (owner or "").partition(":")
+    try:
+        uid = -1 if not user else int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid
+        gid = -1 if not group else int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise ValueError('"%s" is not an owner that this machine knows' % owner) from None
+    return uid, gid
 
 
 def get_creation_time(file_path):

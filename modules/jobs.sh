@@ -1,5 +1,5 @@
 #!/bin/bash
-# The frame of a job: banner, sync before it, clean-up after it, and a limit in time.
+# The frame of a job: banner, sync before it, clean-up after it, and the secrets that it is given.
 
 # start: prints "NAME ran on MM-DD-YYYY HH:MM" and "Version $Version"; sets current_file_name.
 start() {
@@ -44,29 +44,30 @@ finish() {
   return 0
 }
 
-# run_limited SECONDS COMMAND [ARG]…: runs a command or function, at most SECONDS long.
-# Its own status; 124 when it was stopped (TERM, one second later KILL). macOS has no timeout(1).
-# The command runs in the background, so its stdin is empty. Only the command itself is
-# stopped, not what it left running.
-run_limited() {
-  local _limit=$1 _pid _began=$SECONDS _pause=0.02 _status=0
-  shift
-  "$@" </dev/null &
-  _pid=$!
-  while kill -0 "$_pid" 2>/dev/null; do
-    if [ $((SECONDS - _began)) -ge "$_limit" ]; then
-      kill -TERM "$_pid" 2>/dev/null || :
-      sleep 0.1
-      if kill -0 "$_pid" 2>/dev/null; then
-        sleep 1
-        kill -KILL "$_pid" 2>/dev/null || :
-      fi
-      wait "$_pid" 2>/dev/null || :
-      return 124
-    fi
-    sleep "$_pause"
-    _pause=0.1
-  done
-  wait "$_pid" 2>/dev/null || _status=$?
-  return "$_status"
+# ldi_secret NAME: prints a secret that the job was given (secrets = ["NAME"]); it can be read once.
+# psk=$(ldi_secret wifi_psk) || exit 1
+# It comes through a pipe and never stands in the environment or in arguments: keep it so.
+ldi_secret() {
+  local _name _descriptor _secret
+  case ${1:-} in
+    '' | *[!A-Za-z0-9_]*)
+      echo "ldi_secret: \"${1:-}\" is not the name of a secret; it has letters, digits and _" >&2
+      return 2
+      ;;
+  esac
+  _name=LDI_SECRET_$(printf '%s' "$1" | tr '[:lower:]' '[:upper:]')_FD
+  # Not ${!_name}: a name that is formed at run time would reach every module.
+  _descriptor=$(printenv "$_name") || _descriptor=''
+  case $_descriptor in
+    '' | *[!0-9]*)
+      echo "ldi_secret: the job was not given $1; name it in its secrets = [\"$1\"]" >&2
+      return 1
+      ;;
+  esac
+  { _secret=$(head -c 32768 <&"$_descriptor") || _secret=''; } 2>/dev/null
+  if [ -z "$_secret" ]; then
+    echo "ldi_secret: $1 was read before; keep it in a variable" >&2
+    return 1
+  fi
+  printf '%s\n' "$_secret"
 }

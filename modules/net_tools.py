@@ -1,4 +1,6 @@
-"""The network: is it there, and waiting for it. What counts is said by conf/network.conf."""
+"""The network: is it there, waiting for it, and fetching from it. What counts as there is said by
+conf/network.conf.
+"""
 
 import conf_tools
 
@@ -38,6 +40,101 @@ def wait_for_corp(interval=3, deadline=4 * 3600):
     return True
 
 
+def download(url, sha256, path, megabytes=4096):
+    """Makes path the content of url, if its SHA-256 is the one given; returns whether it was fetched.
+
+    A path that has it already: nothing is fetched. https only, and http from this machine itself,
+    after redirects too. Fetched beside path and renamed, mode 0644; more than megabytes, another
+    hash, no answer: RuntimeError, and path is as it was. Under LDI_NOOP=1 nothing is fetched.
+    """
+    import hashlib
+    import http.client
+    import os
+    import tempfile
+    import urllib.request
+
+    import fs_tools
+    import shell_tools
+
+    sha256 = sha256.lower()
+    if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
+        raise ValueError('"%s" is not a SHA-256; it has 64 hexadecimal digits' % sha256)
+    _may_fetch(url)
+    if os.path.isfile(path) and fs_tools.sha256(path) == sha256:
+        return False
+    if shell_tools.would("download %s to %s" % (url, path)):
+        return True
+
+    class Follow(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, request, fp, code, message, headers, address):
+            _may_fetch(address)
+            return super().redirect_request(request, fp, code, message, headers, address)
+
+    handle, new = tempfile.mkstemp(prefix=".download.", dir=os.path.dirname(path) or ".")
+    try:
+        got, left = hashlib.sha256(), megabytes * 1024 * 1024
+        try:
+            with open(handle, "wb") as file, urllib.request.build_opener(Follow).open(url, timeout=60) as answer:
+                for piece in iter(lambda: answer.read(65536), b""):
+                    left -= len(piece)
+                    if left < 0:
+                        raise ValueError("it has more than %d MB" % megabytes)
+                    got.update(piece)
+                    file.write(piece)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise RuntimeError("%s could not be fetched: %s; %s was left as it was" % (url, error, path)) from error
+        if got.hexdigest() != sha256:
+            what = (url, got.hexdigest(), sha256, path)
+            raise RuntimeError("%s has SHA-256 %s, not %s; %s was left as it was" % what)
+        os.chmod(new, 0o644)
+        os.replace(new, path)
+    except BaseException:
+        os.remove(new)
+        raise
+    return True
+
+
+def ask(url, document=None, limit=65536):
+    """Returns what a web service answers (bytes, at most limit), or None if it does not answer with 200.
+
+    document: what is sent as JSON by POST; None: GET. https only, and http to this machine itself; a
+    redirect is no answer.
+    """
+    import http.client
+    import json
+    import urllib.request
+
+    _may_fetch(url)
+    data = None if document is None else json.dumps(document).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"} if data else {})
+    try:
+        with urllib.request.build_opener(_stay()).open(request, timeout=PROBE_SECONDS) as answer:
+            content = answer.read(limit + 1)
+            return content if answer.status == 200 and len(content) <= limit else None
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+def _may_fetch(url):
+    import urllib.parse
+
+    parts = urllib.parse.urlsplit(url)
+    local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
+        raise ValueError('"%s" is refused; give an https:// address' % url)
+
+
+def _stay():
+    """Makes urllib follow no redirect."""
+    import urllib.request
+
+    class Stay(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_):
+            return None
+
+    return Stay
+
+
 def _probe(target):
     """HOST:PORT: a TCP connection. URL: an answer of 200 to 299, so no log-in page of a hotspot."""
     if target.startswith(("http://", "https://")):
@@ -64,12 +161,8 @@ def _answer(url):
     if not url.startswith(("http://", "https://")):
         raise ValueError('"%s" is not a URL; it must begin with http:// or https://' % url)
 
-    class Stay(urllib.request.HTTPRedirectHandler):
-        def redirect_request(self, *_):
-            return None
-
     try:
-        with urllib.request.build_opener(Stay).open(url, timeout=PROBE_SECONDS) as answer:
+        with urllib.request.build_opener(_stay()).open(url, timeout=PROBE_SECONDS) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code

@@ -80,7 +80,7 @@ _network_state() {
 
 _has_default_route() {
   local _interface _destination _rest
-  if [ "$(uname -s)" = Darwin ]; then
+  if is_macos; then
     route -n get default >/dev/null 2>&1 || route -n get -inet6 default >/dev/null 2>&1
     return
   fi

@@ -1,5 +1,9 @@
-"""Running other programs. Never through a shell: an argument is an argument."""
+"""Running other programs: once, again, alone, or only said. Never through a shell: an argument is
+an argument.
+"""
 
+import os
+import sys
 import time
 
 # A program may print more; the rest is read and dropped.
@@ -63,6 +67,98 @@ def run(command, sanitize=True, timeout=None, stdin=None):
     if late:
         stderr += "%s was killed after %s seconds" % (arguments[0], timeout)
     return _result(stdout, stderr, status, sanitize)
+
+
+def noop(command, **options):
+    """Runs a command as run does; under LDI_NOOP=1 only says "would run: …" on stderr.
+
+    options: those of run. Nothing was run: an empty answer with success.
+    """
+    import shlex
+
+    arguments = shlex.split(command) if isinstance(command, str) else [str(part) for part in command]
+    if os.environ.get("LDI_NOOP") == "1":
+        print("would run: " + " ".join(map(shlex.quote, arguments)), file=sys.stderr, flush=True)
+        return _result("", "", 0, False)
+    return run(arguments, **options)
+
+
+def would(what):
+    """Returns whether this is a dry run (LDI_NOOP=1), and then says "would WHAT" on stderr.
+
+    For functions that change something: if would("remove x"): return
+    """
+    if os.environ.get("LDI_NOOP") != "1":
+        return False
+    print("would %s" % what, file=sys.stderr, flush=True)
+    return True
+
+
+def retry(times, seconds, action, *arguments):
+    """Does something until it succeeds, at most times times; returns what it returned.
+
+    Waits seconds after the first failure and twice as long after each further one, at most 300.
+    action: a command as run takes it (a list or string), which fails by its status; its last
+    answer is returned. Or a function, called with arguments, which fails by raising; the last
+    exception is raised.
+    """
+    for left in range(int(times) - 1, -1, -1):
+        try:
+            result = action(*arguments) if callable(action) else run(action)
+            if callable(action) or result["success"] or not left:
+                return result
+            why = "status %d" % result["status"]
+        except Exception as error:
+            if not left:
+                raise
+            why = "%s: %s" % (type(error).__name__, error)
+        name = getattr(action, "__name__", None) or (action.split() if isinstance(action, str) else action)[0]
+        seconds = min(seconds, 300)
+        print("retry: %s ended with %s; again in %s s" % (name, why, seconds), file=sys.stderr, flush=True)
+        time.sleep(seconds)
+        seconds *= 2
+    raise ValueError("%s tries are none; give 1 or more" % times)
+
+
+def with_lock(name, action, *arguments, wait=60):
+    """Does something while no other with_lock of that name runs here; returns what it returned.
+
+    action: a function, called with arguments, or a command as run takes it. Waits for the other
+    one, at most wait seconds (LDI_LOCK_WAIT instead, where it is set), then TimeoutError. The same
+    name in bash is the same lock, and the kernel ends it with its holder; each account has its own.
+    """
+    import fcntl
+    import re
+
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
+        raise ValueError('"%s" is not the name of a lock; it has letters, digits and ._-' % name)
+    end = time.monotonic() + float(os.environ.get("LDI_LOCK_WAIT") or wait)
+    with open(os.path.join(_lock_folder(), name + ".lock"), "a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise TimeoutError("the lock %s is held by another process" % name) from None
+                time.sleep(0.1)
+        return action(*arguments) if callable(action) else run(action)
+
+
+def _lock_folder():
+    root = os.geteuid() == 0
+    folder = "/var/run/ldi-locks" if root else os.path.expanduser("~/.cache/ldi-locks")
+    folder = os.environ.get("LDI_LOCK_DIR") or folder
+    if not os.path.isdir(folder):
+        os.makedirs(os.path.dirname(folder) or ".", mode=0o700, exist_ok=True)
+        try:
+            os.mkdir(folder, 0o700)
+        except FileExistsError:
+            pass
+    # What others own could lead through a link to any file.
+    if os.path.islink(folder) or os.stat(folder).st_uid != os.geteuid():
+        raise PermissionError("%s is not a folder of this account's own" % folder)
+    return folder
 
 
 def _result(stdout, stderr, status, sanitize):

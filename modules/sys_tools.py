@@ -6,6 +6,7 @@ NotSupported. Memory and disk sizes count in powers of 1024.
 
 import os
 import re
+import sys
 
 import shell_tools
 
@@ -27,8 +28,7 @@ class NotSupported(RuntimeError):
 
 def get_platform():
     """Returns "linux", "macos" or the system's own name in lower case."""
-    name = os.uname().sysname.lower()
-    return "macos" if name == "darwin" else name
+    return {"darwin": "macos"}.get(sys.platform, sys.platform.rstrip("0123456789"))
 
 
 def get_computer_name():
@@ -185,6 +185,8 @@ def kill_process(pid):
     # 0 and negative numbers are groups, 1 is the system itself.
     if pid <= 1:
         raise ValueError("%d is not a process that may be killed; give a number above 1" % pid)
+    if shell_tools.would("kill process %d" % pid):
+        return True
     try:
         os.kill(pid, signal.SIGKILL)
         return True
@@ -223,7 +225,7 @@ def configure_time():
             act(["systemsetup", "-setnetworktimeserver", server])
         act(["systemsetup", "-setusingnetworktime", "on"])
         return
-    if server:
+    if server and not shell_tools.would("set NTP=%s in %s/ldi.conf" % (server, TIMESYNCD)):
         import fs_tools
 
         fs_tools.mkdir(TIMESYNCD)
@@ -308,8 +310,10 @@ def macos_only(what):
 def act(command, stdin=None, secret=None):
     """Runs a command that changes the system; RuntimeError if it fails.
 
-    secret: a text in the command that the error must not show.
+    secret: a text in the command that must not be shown. Under LDI_NOOP=1 the command is only said.
     """
+    if os.environ.get("LDI_NOOP") == "1":
+        return shell_tools.noop(["***" if secret and word == secret else word for word in command])
     result = shell_tools.run(command, timeout=600, stdin=stdin)
     if not result["success"]:
         shown = " ".join(command)

@@ -12,11 +12,11 @@ set_local_time() {
       return 1
       ;;
   esac
-  if [ "$(uname -s)" = Darwin ]; then
-    systemsetup -setusingnetworktime on || return 1
-    [ -z "$_server" ] || systemsetup -setnetworktimeserver "$_server" || return 1
+  if is_macos; then
+    noop systemsetup -setusingnetworktime on || return 1
+    [ -z "$_server" ] || noop systemsetup -setnetworktimeserver "$_server" || return 1
   elif command -v timedatectl >/dev/null 2>&1; then
-    if [ -n "$_server" ]; then
+    if [ -n "$_server" ] && ! would "set NTP=$_server in $_folder/ldi.conf"; then
       mkdir -p "$_folder" || return 1
       _new=$(mktemp "$_folder/.ldi.XXXXXX") || return 1
       if ! { printf '[Time]\nNTP=%s\n' "$_server" >"$_new" && chmod 644 "$_new" && mv -f "$_new" "$_folder/ldi.conf"; }; then
@@ -25,11 +25,11 @@ set_local_time() {
         return 1
       fi
     fi
-    if ! timedatectl set-ntp true; then
+    if ! noop timedatectl set-ntp true; then
       echo "network time could not be turned on; run as root, with systemd-timesyncd or chrony installed" >&2
       return 1
     fi
-    [ -z "$_server" ] || systemctl try-restart systemd-timesyncd.service || return 1
+    [ -z "$_server" ] || noop systemctl try-restart systemd-timesyncd.service || return 1
   else
     echo "timedatectl is not here; set the clock by hand" >&2
     return 1

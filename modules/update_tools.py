@@ -32,16 +32,26 @@ def pending():
 def release_available():
     """Returns whether a newer release of the system is out: True, False or "unknown".
 
-    Ubuntu asks its servers; Arch has no releases.
+    Ubuntu asks its servers; Debian is known by distro-info's table, where that is installed; Arch
+    has no releases.
     """
-    if sys_tools.get_os_version() == "rolling":
+    version = sys_tools.get_os_version()
+    if version == "rolling":
         return False
     if not os.path.exists("/usr/bin/do-release-upgrade"):
-        return UNKNOWN
+        return _newer_debian(version) if sys_tools.get_os_name().startswith("Debian") else UNKNOWN
     answer = shell_tools.run(["/usr/bin/do-release-upgrade", "-c"], timeout=60)
     if answer["success"]:
         return True
     return False if answer["status"] == 1 and not answer["stderr"] else UNKNOWN
+
+
+def _newer_debian(version):
+    # The table holds dates, so it knows today's release without asking anybody.
+    stable = shell_tools.run(["debian-distro-info", "--stable", "--release"], timeout=30)["stdout"].split()
+    if not (stable and stable[0].isdigit() and version.isdigit()):
+        return UNKNOWN
+    return int(stable[0]) > int(version)
 
 
 def _apt():

@@ -11,7 +11,7 @@ use crate::{
 };
 
 mod file;
-pub(crate) mod https;
+pub mod https;
 mod remote;
 mod ssh;
 

@@ -3,9 +3,9 @@
 use super::*;
 
 #[test]
-fn the_built_in_tiers_are_six() {
+fn the_built_in_tiers_are_known_by_name() {
     let names: Vec<String> = Tiers::built_in().tiers.into_keys().collect();
-    assert_eq!(names, ["daily", "every15", "hourly", "startup", "update", "weekly"]);
+    assert_eq!(names, ["collect", "daily", "every15", "hourly", "startup", "update", "weekly"]);
 }
 
 #[test]
@@ -16,7 +16,7 @@ fn a_file_adds_to_and_overrides_them() {
          [[job]]\ntier = \"nightly\"\nfunction = \"recon\"\nargs = [\"a b\", \"\"]\ntimeout = \"10m\"\n",
     )
     .unwrap();
-    assert_eq!(tiers.tiers.len(), 7);
+    assert_eq!(tiers.tiers.len(), 8);
     assert_eq!(tiers.tiers["daily"].on_sync_failure, OnSyncFailure::Skip);
     assert_eq!(tiers.jobs[0].name, "nightly/recon");
     assert_eq!(tiers.jobs[0].keys.args, ["a b", ""]);

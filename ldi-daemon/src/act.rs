@@ -12,9 +12,9 @@ use crate::{
     cli::{print, print_json, runtime},
     config::Config,
     error::code,
-    logging,
+    inventory, logging,
     machine::Machine,
-    release, supervise,
+    release, submit, supervise,
     table::{self, table},
     tier::{self, Order, TierReport, World},
 };
@@ -65,6 +65,34 @@ fn progress() -> indicatif::ProgressBar {
 
 /// `ldi run`.
 pub fn run_tier(config: Config, order: &Order, json: bool) -> Result<u8> {
+    let report = ran(config, order)?;
+    if json {
+        print_json(&report)?;
+    } else {
+        print(&shown(&report))?;
+    }
+    Ok(report.exit_code())
+}
+
+/// `ldi collect`: the tier of that name, on the release that is there.
+pub fn collect(config: &Config, submit: bool) -> Result<u8> {
+    if submit && config.server.url.is_none() {
+        return Err(Failure::config("no fleet server is configured: set url in [server]"));
+    }
+    let tier = inventory::TIER.to_owned();
+    let order = Order { tier, no_sync: true, ..Order::default() };
+    let report = ran(config.clone(), &order)?;
+    for note in &report.notes {
+        tracing::error!("{note}");
+    }
+    print(&inventory::read(&config.root)?)?;
+    if submit {
+        submit::visit(config)?;
+    }
+    Ok(report.exit_code())
+}
+
+fn ran(config: Config, order: &Order) -> Result<TierReport> {
     logging::to_stderr("error");
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     if let Err(why) = supervise::adopt_orphans() {
@@ -88,13 +116,7 @@ pub fn run_tier(config: Config, order: &Order, json: bool) -> Result<u8> {
         }
     });
     runtime.shutdown_background();
-    let report = result?;
-    if json {
-        print_json(&report)?;
-    } else {
-        print(&shown(&report))?;
-    }
-    Ok(report.exit_code())
+    result
 }
 
 #[allow(clippy::needless_pass_by_value)] // As map_err hands it over.

@@ -18,7 +18,7 @@ use jobs::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, Result, error::code};
+use crate::{Failure, Result, error::code, inventory};
 
 mod verified;
 
@@ -156,6 +156,7 @@ pub fn catalogue_knowing(
         let tier = tier.to_owned();
         scripts.push((file, tier));
     }
+    notes.extend(inventory::without_twins(&mut scripts));
     let mut headers = Headers::current();
     for (job, said) in found_all(&scripts, tree, known)? {
         if let (false, What::Script(path)) = (said.is_empty(), &job.what) {
@@ -244,7 +245,10 @@ fn found(file: &File, tier: &str, tree: &Path, known: Option<Known<'_>>) -> Resu
         Ok(said) => (said, None),
         Err(damage) => (Vec::new(), Some((damage, file.path.clone()))),
     };
-    let keys = header::keys(&file.path, &said).map_err(|w| Failure::config(w.to_string()))?;
+    let mut keys = header::keys(&file.path, &said).map_err(|w| Failure::config(w.to_string()))?;
+    if tier == inventory::TIER {
+        inventory::settle(&mut keys);
+    }
     let job = Job {
         name: name.to_owned(),
         tier: tier.to_owned(),

@@ -47,7 +47,7 @@ fn files_of_a_tier_in_name_order() {
         .put("scripts/daily/.hidden", "#!/bin/sh\n", true)
         .put("scripts/daily/10_a~", "#!/bin/sh\n", true)
         .put("scripts/daily/readme", "text", false)
-        .put("scripts/collect/os_info", "#!/bin/sh\n", true)
+        .put("scripts/other/os_info", "#!/bin/sh\n", true)
         .put(
             "conf/tiers.toml",
             "[[job]]\ntier = \"daily\"\nname = \"15\"\ncommand = [\"/bin/true\"]\n",

@@ -12,11 +12,11 @@ mod words;
 use clap::{CommandFactory, Parser};
 
 use crate::{
-    Failure, Result, act, check,
+    Failure, Result, act, apart, check,
     config::{Config, DEFAULT_FILE},
     daemon,
     error::code,
-    exec::{self, Target},
+    exec::{self, Manner, Target},
     inspect::{
         self,
         runs::{self, Shape},
@@ -27,8 +27,8 @@ use crate::{
     machine::Machine,
     release,
     service::{install, pages, uninstall},
-    status,
-    tier::{Order, apart},
+    status, submit,
+    tier::Order,
     update,
 };
 use words::{Cli, Command, UpdateAction};
@@ -71,14 +71,18 @@ fn config_of_environment() -> PathBuf {
 }
 
 fn pyexec(words: &[OsString]) -> Result<u8> {
-    Err(exec::exec(&config_of_environment(), None, Target::Pyexec, words))
+    Err(exec::exec(&config_of_environment(), None, Target::Pyexec, words, Manner::default()))
 }
 
 fn autoinit(words: &[OsString]) -> Result<u8> {
     match words.split_first() {
-        Some((file, args)) if !file.as_encoded_bytes().starts_with(b"-") => {
-            Err(exec::exec(&config_of_environment(), None, Target::File(file), args))
-        }
+        Some((file, args)) if !file.as_encoded_bytes().starts_with(b"-") => Err(exec::exec(
+            &config_of_environment(),
+            None,
+            Target::File(file),
+            args,
+            Manner::default(),
+        )),
         _ => {
             print(
                 "\
@@ -97,19 +101,21 @@ fn run(cli: Cli) -> Result<u8> {
     // The short path: no runtime, no journal, no logging.
     let split = |words: &[OsString]| (words[0].clone(), words[1..].to_vec());
     match &cli.command {
-        Command::Exec { tree, words } if !words.is_empty() => {
+        Command::Exec { tree, manner, words } if !words.is_empty() => {
             let (file_word, args) = split(words);
-            return Err(exec::exec(&file, tree.as_deref(), Target::File(&file_word), &args));
+            let target = Target::File(&file_word);
+            return Err(exec::exec(&file, tree.as_deref(), target, &args, *manner));
         }
-        Command::Call { tree, words } if !words.is_empty() => {
+        Command::Call { tree, manner, words } if !words.is_empty() => {
             let (name, args) = split(words);
-            return Err(exec::exec(&file, tree.as_deref(), Target::Function(&name), &args));
+            let target = Target::Function(&name);
+            return Err(exec::exec(&file, tree.as_deref(), target, &args, *manner));
         }
         Command::Shell { tree } => {
-            return Err(exec::exec(&file, tree.as_deref(), Target::Shell, &[]));
+            return Err(exec::exec(&file, tree.as_deref(), Target::Shell, &[], Manner::default()));
         }
         Command::Repl { tree } => {
-            return Err(exec::exec(&file, tree.as_deref(), Target::Repl, &[]));
+            return Err(exec::exec(&file, tree.as_deref(), Target::Repl, &[], Manner::default()));
         }
         _ => {}
     }
@@ -125,13 +131,22 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Check { out, .. } => check::check(&file, out.json),
         Command::Sync { apart: true, .. } => {
             logging::to_stderr("warn");
-            apart::here(&file)
+            apart::here(&file, |config| release::sync(config, &|_, _| {}))
         }
         Command::Sync { out, .. } => act::sync(&Config::load(&file)?, out.json),
         Command::Run { tier, no_sync, dry_run, out } => {
             let order = Order { tier, no_sync, dry_run, due: None };
             act::run_tier(Config::load(&file)?, &order, out.json)
         }
+        Command::Collect { submit, .. } => act::collect(&Config::load(&file)?, submit),
+        Command::Submit { apart: true, .. } => {
+            logging::to_stderr("warn");
+            apart::here(&file, submit::visit)
+        }
+        Command::Submit { rejected: true, out, .. } => {
+            submit::rejected(&Config::load(&file)?, out.json)
+        }
+        Command::Submit { out, .. } => submit::submit(&Config::load(&file)?, out.json),
         Command::Daemon => {
             // Its own reading of ldi.toml, which may have keys that only a newer ldi knows.
             logging::of_daemon(&Config::guess(&file).root);

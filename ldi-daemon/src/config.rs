@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::{
     Failure, Result,
     parse::{self, Size, Span, Wrong},
+    submit,
     tiers::Ration,
 };
 
@@ -131,6 +132,29 @@ pub struct Update {
 pub struct Server {
     /// The fleet server's address.
     pub url: Option<String>,
+    /// Certificates (PEM) of the authorities that it is known by, beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// This machine's certificate (PEM).
+    pub client_certificate: Option<PathBuf>,
+    /// Its private key (PEM); it may stand in the same file.
+    pub client_key: Option<PathBuf>,
+}
+
+impl Server {
+    fn wrong_value(&self) -> Option<(&'static str, String)> {
+        let files = [
+            ("ca_file", &self.ca_file),
+            ("client_certificate", &self.client_certificate),
+            ("client_key", &self.client_key),
+        ];
+        let relative = files.into_iter().find_map(|(key, path)| {
+            let path = path.as_ref().filter(|path| !path.is_absolute())?;
+            Some((key, format!("{} must be an absolute path", path.display())))
+        });
+        let lone = (self.client_key.is_some() && self.client_certificate.is_none())
+            .then(|| ("client_key", "means nothing without client_certificate".to_owned()));
+        relative.or(lone).or_else(|| Some(("url", submit::wrong_url(self.url.as_ref()?)?)))
+    }
 }
 
 /// `[spool]`
@@ -276,6 +300,7 @@ impl Config {
             .or_else(|| absolute("secrets", &self.run.secrets))
             .or_else(|| self.run.ration().check().err())
             .or_else(|| self.sync.wrong_value())
+            .or_else(|| self.server.wrong_value())
             .or_else(|| absolute("textfile", self.metrics.textfile.as_ref()?))
             .or_else(|| {
                 (self.run.parallel == 0).then(|| ("parallel", "must be at least 1".to_owned()))
@@ -350,6 +375,9 @@ mod tests {
             ("[sync]\nca_file = \"ca.pem\"", 2, "ca_file"),
             ("[sync]\nclient_key = \"/k\"", 2, "client_key"),
             ("[sync]\nproxy_command = [\"nc\"]", 2, "proxy_command"),
+            ("[server]\nurl = \"http://fleet.example.com\"", 2, "url"),
+            ("[server]\nclient_key = \"/k\"", 2, "client_key"),
+            ("[server]\nca_file = \"ca.pem\"", 2, "ca_file"),
             ("[run]\nparallel = 0", 2, "parallel"),
             ("[run]\ntimeout = \"soon\"", 2, "timeout"),
         ] {

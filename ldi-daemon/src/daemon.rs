@@ -26,7 +26,9 @@ use crate::{
     metrics::Textfile,
     notify::Notifier,
     plan::{self, Moment, State},
-    release, supervise,
+    release,
+    submit::Outing,
+    supervise,
     tier::{self, Order, TierReport, World},
     tiers::{Tier, Tiers},
     update::{self, Taken, Updater},
@@ -87,6 +89,7 @@ struct Daemon {
     awake_since: Instant,
     tasks: JoinSet<Task>,
     updater: Updater,
+    outing: Outing,
     running: BTreeSet<String>,
     stop: watch::Sender<bool>,
     /// When to end at the latest, once a restart was asked for.
@@ -109,6 +112,7 @@ pub async fn run(config: Config, machine: Machine, running: update::Running) -> 
     let updater = Updater::ready(&world.config, &world.machine, running);
     let mut daemon = Daemon {
         updater,
+        outing: Outing::default(),
         world: Arc::new(world),
         tiers: Vec::new(),
         states,
@@ -144,6 +148,12 @@ impl Daemon {
             if self.leaving.is_some_and(|end| self.running.is_empty() || end <= Instant::now()) {
                 return End::Stopped;
             }
+            let told = if self.leaving.is_some() {
+                None
+            } else {
+                self.outing.begin(&self.world, self.stop.subscribe(), Utc::now())
+            };
+            let wake = wake.into_iter().chain(told).min();
             let tiers = || Tiers {
                 tiers: self.tiers.iter().map(|tier| (tier.name.clone(), tier.clone())).collect(),
                 jobs: Vec::new(),
@@ -154,6 +164,7 @@ impl Daemon {
             tokio::select! {
                 () = sleep(nap) => {}
                 Some(ended) = self.tasks.join_next() => self.tier_ended(ended),
+                () = self.outing.ended() => {}
                 _ = signals.hangup.recv() => self.reload(),
                 _ = signals.leave.recv() => self.leave(),
                 _ = signals.terminate.recv() => return End::Stopped,

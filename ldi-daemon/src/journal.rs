@@ -26,7 +26,7 @@ use file::{failed, is_lost, look, opened};
 pub use memory::TierRow;
 pub use run::Run;
 use run::{Holder, lost_reason, read_run};
-pub use spool::Waiting;
+pub use spool::{Entry, Rejected, Waiting};
 
 use crate::{Failure, Result, error::code, machine::Machine, supervise::Ended};
 

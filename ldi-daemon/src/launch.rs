@@ -99,15 +99,29 @@ pub fn start(scene: &Scene<'_>, job: &Job, run: &str) -> Result<Start, Fault> {
         launcher = Some(report);
     }
     environment(&mut command, scene, &account);
-    command
-        .env("LDI_TIER", scene.tier)
-        .env("LDI_JOB", &job.name)
-        .env("LDI_RUN", run)
-        .env("LDI_STATE_DIR", state);
+    introduce(&mut command, scene.tier, &job.name, run, &state);
     if let (Some(identity), false) = (&account.identity, launched) {
         command.uid(identity.uid).gid(identity.gid);
     }
     Ok(Start { command, launcher, group, secrets, notes })
+}
+
+/// `launch` with what a job called `job` would see, for somebody who starts it by hand: as this
+/// account, without its limits, its secrets and its time-out. `state` is a folder like ROOT.
+pub fn by_hand(
+    scene: &Scene<'_>,
+    launch: Launch,
+    job: &str,
+    run: &str,
+    state: &Path,
+) -> Result<Command, String> {
+    let account = account(None)?;
+    let state = state_folder(state, job, &account)?;
+    let mut command = prepared(launch);
+    environment(&mut command, scene, &account);
+    introduce(&mut command, scene.tier, job, run, &state);
+    command.stdin(std::process::Stdio::null());
+    Ok(command)
 }
 
 /// The command that looks whether a gate is open.
@@ -142,6 +156,14 @@ fn environment(command: &mut Command, scene: &Scene<'_>, account: &Account) {
     if let Some(zone) = std::env::var_os("TZ") {
         command.env("TZ", zone);
     }
+}
+
+fn introduce(command: &mut Command, tier: &str, job: &str, run: &str, state: &Path) {
+    command
+        .env("LDI_TIER", tier)
+        .env("LDI_JOB", job)
+        .env("LDI_RUN", run)
+        .env("LDI_STATE_DIR", state);
 }
 
 #[derive(Debug)]

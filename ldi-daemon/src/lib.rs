@@ -6,6 +6,7 @@
 //! release. Never listens on a socket and signs nothing.
 
 pub mod act;
+pub mod apart;
 pub mod catalogue;
 pub mod cgroup;
 pub mod check;
@@ -17,6 +18,7 @@ pub mod error;
 pub mod exec;
 pub mod gate;
 pub mod inspect;
+pub mod inventory;
 pub mod journal;
 pub mod launch;
 pub mod launcher;
@@ -31,6 +33,7 @@ pub mod secret;
 pub mod select;
 pub mod service;
 pub mod status;
+pub mod submit;
 pub mod supervise;
 pub mod table;
 pub mod tier;

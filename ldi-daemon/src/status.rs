@@ -22,6 +22,7 @@ use crate::{
     journal::{Filter, Journal, Run},
     machine::Machine,
     release,
+    submit::Visit,
     tier::{self, World},
     tiers::Tiers,
     update,
@@ -78,6 +79,10 @@ pub struct Status {
     pub spool_bytes: u64,
     /// Results that were dropped before the server heard of them.
     pub spool_dropped: u64,
+    /// Results that the server would not take.
+    pub spool_rejected: u64,
+    /// When the fleet server last took everything that waited.
+    pub last_told: Option<DateTime<Utc>>,
     /// The sentences of `findings` that are wrong.
     pub faults: Vec<String>,
     #[serde(skip)]
@@ -96,6 +101,7 @@ struct Facts {
     set_aside_note: Option<String>,
     disk: Option<Disk>,
     too_stale: Option<String>,
+    visit: Visit,
 }
 
 /// One tier.
@@ -253,6 +259,11 @@ fn from_journal(
     let waiting = journal.waiting()?;
     status.spool = waiting.entries;
     (status.spool_bytes, status.spool_dropped) = (waiting.bytes, waiting.dropped);
+    status.spool_rejected = waiting.rejected;
+    if config.server.url.is_some() {
+        status.facts.visit = Visit::of(journal);
+        status.last_told = status.facts.visit.told;
+    }
     status.failing = journal.failing()?;
     let running = Filter { outcome: Some("running".to_owned()), limit: 1000, ..Filter::default() };
     status.running = journal.history_now(&running)?;

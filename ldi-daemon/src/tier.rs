@@ -11,12 +11,13 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use crate::{
-    Failure, Result,
+    Failure, Result, apart,
     catalogue::{self, Job},
     cgroup,
     config::Config,
     console,
     error::code,
+    inventory,
     journal::Journal,
     logs,
     machine::Machine,
@@ -26,11 +27,12 @@ use crate::{
     tiers::{self, OnSyncFailure},
 };
 
-pub mod apart;
 mod breaker;
 mod lock;
 mod report;
 mod work;
+
+pub use work::run_name;
 
 pub use breaker::{OpenBreaker, open_breakers};
 pub use lock::{is_held, lock};
@@ -189,6 +191,9 @@ async fn story(
     console::settle(&mut catalogue.jobs);
     let jobs = shop.run_all(&catalogue.jobs, &here).await;
     drop(hold);
+    if order.tier == inventory::TIER && !*shop.stop.borrow() {
+        inventory::remember(world, release.number, &jobs);
+    }
     Ok(TierReport {
         tier: order.tier.clone(),
         release: release.number,
@@ -202,7 +207,7 @@ async fn story(
 
 /// Syncs beside the running jobs of other tiers.
 pub async fn sync(world: &Arc<World>, stop: watch::Receiver<bool>) -> Result<SyncReport> {
-    let result = apart::sync(&world.config, stop).await;
+    let result = apart::ask("sync", &world.config, stop).await;
     if let Err(error) = release::remember(&world.journal, &result) {
         tracing::warn!("the sync could not be written down: {error}");
     }

@@ -125,6 +125,8 @@ impl Daemon {
         socket.set_read_timeout(Some(Duration::from_secs(60)))?;
         let mut daemon = site.sandbox.ldi_command(&site.sandbox.config(), &["daemon"])?;
         daemon.env("NOTIFY_SOCKET", &path).stdin(Stdio::null());
+        // As ldi.service starts it.
+        daemon.env("MALLOC_TRIM_THRESHOLD_", "131072");
         let begun = Instant::now();
         let child = daemon.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let daemon = Self(child);

@@ -3,6 +3,7 @@
 
 mod bucket;
 mod conformance;
+mod fleet;
 mod nginx;
 mod proxy;
 mod stock;

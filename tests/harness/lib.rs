@@ -7,6 +7,7 @@
 pub mod container;
 pub mod cut;
 pub mod disk;
+pub mod fleet;
 pub mod parts;
 pub mod process;
 pub mod rng;

@@ -1,7 +1,7 @@
 //! The library that ships: its bash and Python tests, and what holds for all of its files.
 //!
-//! Owns running `*_test.sh` and `test_*.py` of this folder; a rule about one module is tested
-//! there, a rule about every file here. Needs no binary of the workspace.
+//! Owns running `*_test.sh` and `test_*.py` of this folder with `codesync test`; a rule about one
+//! module is tested there, a rule about every file here.
 
 mod files;
 mod runs;

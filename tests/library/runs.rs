@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use e2e::{command, need, process::run_within, program, run};
+use e2e::{bin, command, need, parts::need_bins, process::run_within, program, run};
 use tempfile::TempDir;
 
 use crate::{is_bash, modules, name, shipped};
@@ -61,44 +61,61 @@ code=$LDI_ROOT lib=$LDI_LIB logs=$LDI_ROOT/logs modules=$lib/modules scripts=$li
 set -euo pipefail
 . "$0""#;
 
-#[test]
-fn bash_tests() -> Result<()> {
-    if !need(&["bash", "python3"])? {
+/// As many tests as there were when they came under `codesync test`; none may get lost.
+const TESTS: u64 = 157;
+
+/// The library's own tests, with `options` for `codesync test`.
+fn library_tests(options: &[&str]) -> Result<()> {
+    if !(need(&["python3", "bash", "script"])? && need_bins(&["codesync"])?) {
         return Ok(());
     }
-    let folder = e2e::parts::repository().join("tests/library");
-    let mut failed = Vec::new();
-    let mut files = shipped("tests/library")?;
-    files.retain(|path| name(path).ends_with("_test.sh"));
-    ensure!(files.len() >= 8, "found only {} bash tests", files.len());
-    for file in files {
-        let done = run(command(&program("bash")?)
-            .arg(&file)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .current_dir(&folder))?;
-        print!("{}", done.out());
-        if done.code() != 0 {
-            failed.push(done.to_string());
-        }
-    }
-    ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    let mut command = command(&bin("codesync")?);
+    command.args(["test", "--json", "--timeout", "300", "--tree", "."]).args(options);
+    command.arg("tests/library").current_dir(e2e::parts::repository());
+    let done = run_within(&mut command, Duration::from_secs(330))?;
+    let said = done.json()?;
+    let failed: Vec<_> = said["results"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|test| test["failures"].as_array().is_some_and(|f| !f.is_empty()))
+        .map(ToString::to_string)
+        .collect();
+    ensure!(failed.is_empty() && done.code() == 0, "{}\n{}", failed.join("\n"), done.err());
+    let tests = said["tests"].as_u64().unwrap_or(0);
+    ensure!(tests >= TESTS || options.len() > 2, "only {tests} tests of {TESTS} were found");
+    let cache = e2e::parts::repository().join("modules/__pycache__");
+    ensure!(!cache.exists(), "{} was written", cache.display());
     Ok(())
 }
 
 #[test]
-fn python_tests() -> Result<()> {
-    if !need(&["python3", "bash"])? {
-        return Ok(());
+fn the_tests_of_the_library_pass() -> Result<()> {
+    library_tests(&[])
+}
+
+/// With every other bash and Python that is installed, but for the one that runs usually.
+#[test]
+fn the_tests_of_the_library_pass_with_other_interpreters() -> Result<()> {
+    let known = [
+        ("--bash", "bash", "_test.sh::", "bash bash-3.2 bash-4.4 bash-5.2 bash3.2 bash4.4"),
+        (
+            "--python",
+            "python3",
+            ".py::",
+            "python3.9 python3.10 python3.11 python3.12 python3.13 python3.14",
+        ),
+    ];
+    for (option, usual, filter, names) in known {
+        let usual = program(usual).and_then(|path| Ok(path.canonicalize()?)).ok();
+        for name in names.split_whitespace() {
+            let Some(path) = e2e::parts::find(name) else { continue };
+            if path.canonicalize().ok() != usual {
+                library_tests(&[option, &path.to_string_lossy(), "--filter", filter])
+                    .with_context(|| format!("with {}", path.display()))?;
+            }
+        }
     }
-    let folder = e2e::parts::repository().join("tests/library");
-    let done = run(command(&program("python3")?)
-        .args(["-B", "-m", "unittest", "discover", "-s"])
-        .arg(&folder)
-        .current_dir(&folder))?
-    .success()?;
-    ensure!(done.err().contains("\nOK"), "no test ran: {done}");
-    let cache = e2e::parts::repository().join("modules/__pycache__");
-    ensure!(!cache.exists(), "{} was written", cache.display());
     Ok(())
 }
 

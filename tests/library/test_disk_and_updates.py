@@ -6,7 +6,7 @@ import time
 import unittest
 from unittest import mock
 
-from stubs import Case, script
+from ldi_test import Case, script
 
 import encrypt_tools
 import update_tools
@@ -20,7 +20,7 @@ def device(name, kind, mountpoint=None, fstype=None, children=()):
 class LinuxDisks(Case):
     def setUp(self):
         super().setUp()
-        self.platform("linux")
+        self.pretend("linux")
 
     def lsblk(self, *devices):
         self.stub("lsblk", json.dumps({"blockdevices": list(devices)}))
@@ -86,7 +86,7 @@ map auto_home on /System/Volumes/Data/home (autofs, automounted, nobrowse)
 """
 
     def test_volumes(self):
-        self.platform("macos")
+        self.pretend("macos")
         self.stub("mount", self.MOUNTS)
         apfs = plistlib.dumps({"FileVault": True, "FilesystemType": "apfs"}).decode()
         fat = plistlib.dumps({"Encryption": False, "FilesystemType": "msdos"}).decode()
@@ -103,7 +103,7 @@ map auto_home on /System/Volumes/Data/home (autofs, automounted, nobrowse)
         self.assertEqual({v["encrypted"] for v in encrypt_tools.volumes()}, {"unknown"})
 
     def test_status(self):
-        self.platform("macos")
+        self.pretend("macos")
         for status, expected in ((0, True), (1, False), (2, False), (99, "unknown")):
             self.stub("fdesetup", status=status)
             self.assertEqual(encrypt_tools.status(), expected)
@@ -127,18 +127,13 @@ old-thing.noarch                  1-1                       updates
 class Updates(Case):
     def setUp(self):
         super().setUp()
-        self.platform("linux")
+        self.pretend("linux")
         fresh = mock.patch.object(update_tools, "_fresh", lambda *_: True)
         fresh.start()
         self.addCleanup(fresh.stop)
-        self.shell = os.environ["PATH"]
 
     def only(self, name, stdout, status=0):
         """This package manager is the only one."""
-        for tool in ("bash", "cat"):
-            target = "/bin/" + tool
-            if not (self.work / "bin" / tool).exists():
-                os.symlink(target, str(self.work / "bin" / tool))
         self.stub(name, stdout, status)
         self.no_commands()
 
@@ -171,7 +166,7 @@ class Updates(Case):
         self.assertEqual(update_tools.pending(), dict.fromkeys(("current", "packages", "security"), "unknown"))
 
     def test_macos(self):
-        self.platform("macos")
+        self.pretend("macos")
         path = str(self.work / "su.plist")
         now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None, microsecond=0)
         facts = {"LastSuccessfulDate": now, "RecommendedUpdates": [{"Display Name": "macOS 14.6", "Identifier": "x"}]}
@@ -220,7 +215,3 @@ class Fresh(Case):
         self.assertIs(update_tools._fresh(str(self.work / "a.*")), False)
         open(new, "w").close()
         self.assertIs(update_tools._fresh("/missing", str(self.work / "a.*")), True)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -5,7 +5,7 @@ import time
 import unittest
 from unittest import mock
 
-from stubs import Case
+from ldi_test import Case
 
 import fs_tools
 import sys_tools
@@ -181,7 +181,3 @@ class Pickles(Case):
         with mock.patch.object(sys_tools, "log") as log:
             self.assertFalse(fs_tools.write_pickle(lambda: 1, "x", str(self.work)))
         log.assert_called_once()
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -4,7 +4,7 @@ import unittest
 from unittest import mock
 
 import loopback
-from stubs import Case
+from ldi_test import Case
 
 import net_tools
 
@@ -74,7 +74,3 @@ class Network(Case):
         began = time.monotonic()
         self.assertFalse(net_tools.wait_for_corp(interval=0.05, deadline=0.3))
         self.assertLess(time.monotonic() - began, 5)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -4,7 +4,7 @@ import time
 import unittest
 from unittest import mock
 
-from stubs import Case, script
+from ldi_test import Case, script
 
 import sys_tools
 
@@ -15,7 +15,7 @@ class NetworkDevices(Case):
         self.collector = script("scripts/collect/network_devices")
 
     def test_linux(self):
-        self.platform("linux")
+        self.pretend("linux")
         addresses = [
             {"family": "inet6", "local": "fe80::1"},
             {"family": "inet6", "local": "2001:db8::99", "temporary": True},
@@ -41,7 +41,7 @@ class NetworkDevices(Case):
             self.assertEqual(self.collector.main(), "unknown")
 
     def test_macos(self):
-        self.platform("macos")
+        self.pretend("macos")
         self.stub(
             "ifconfig",
             """lo0: flags=8049<UP,LOOPBACK,RUNNING,MULTICAST> mtu 16384
@@ -70,7 +70,7 @@ class Sshd(Case):
             self.assertEqual(self.collector.main(), {"status": "missing", "config": {}})
 
     def test_config(self):
-        self.platform("linux")
+        self.pretend("linux")
         self.stub("sshd", "port 22\nhostkey /b\nhostkey /a\npermitrootlogin no\n")
         found = {"port": "22", "hostkey": ["/a", "/b"], "permitrootlogin": "no"}
         with mock.patch.object(self.collector, "_PATH", str(self.work / "bin")):
@@ -81,12 +81,12 @@ class Sshd(Case):
                 self.assertEqual(self.collector.main(), {"status": "stopped", "config": "unknown"})
 
     def test_running(self):
-        self.platform("linux")
+        self.pretend("linux")
         with mock.patch.object(sys_tools, "is_process_running", lambda _: False):
             for said, expected in (("active\n", True), ("inactive\n", False)):
                 self.stub("systemctl", said)
                 self.assertIs(self.collector.running(), expected)
-        self.platform("macos")
+        self.pretend("macos")
         for said, expected in (("enabled", True), ("disabled", False), ("false", True), ("true", False)):
             self.stub("launchctl", 'disabled services = {\n\t"com.openssh.sshd" => %s\n}\n' % said)
             self.assertIs(self.collector.running(), expected)
@@ -98,7 +98,7 @@ class Firewall(Case):
     def setUp(self):
         super().setUp()
         self.collector = script("scripts/collect/firewall")
-        self.platform("linux")
+        self.pretend("linux")
         for name in ("iptables", "ip6tables", "nft"):
             self.stub(name, "", 4)
 
@@ -133,7 +133,7 @@ class Firewall(Case):
         self.assertEqual(self.collector.main(), {"layers": {}, "status": "unknown"})
 
     def test_macos(self):
-        self.platform("macos")
+        self.pretend("macos")
         self.stub("socketfilterfw", "Firewall is enabled. (State = 1)\n")
         with mock.patch.object(self.collector, "_MAC_TOOL", str(self.work / "bin/socketfilterfw")):
             self.assertEqual(self.collector.main()["status"], "on")
@@ -144,7 +144,7 @@ class Firewall(Case):
 class GuestSession(Case):
     def test_lightdm(self):
         collector = script("scripts/collect/guest_session")
-        self.platform("linux")
+        self.pretend("linux")
         files = tuple(str(self.work / name) for name in ("*.conf", "lightdm.conf.last"))
         with mock.patch.object(collector, "_LIGHTDM", files), mock.patch.object(collector, "_SESSIONS", ("/nowhere",)):
             self.assertIsNone(collector.main())
@@ -159,7 +159,7 @@ class GuestSession(Case):
 
     def test_macos(self):
         collector = script("scripts/collect/guest_session")
-        self.platform("macos")
+        self.pretend("macos")
         path = self.work / "loginwindow.plist"
         with mock.patch.object(collector, "_MAC_FILE", str(path)):
             self.assertEqual(collector.main(), {"enabled": False})
@@ -174,16 +174,16 @@ class Screenlock(Case):
         super().setUp()
         self.collector = script("scripts/collect/screenlock")
 
-    def pretend(self, function, users):
+    def logged_in(self, function, users):
         patch = mock.patch.object(self.collector, function, lambda: users)
         patch.start()
         self.addCleanup(patch.stop)
 
     def test_gnome(self):
-        self.platform("linux")
-        self.pretend("gnome_users", {})
+        self.pretend("linux")
+        self.logged_in("gnome_users", {})
         self.assertIsNone(self.collector.main())
-        self.pretend("gnome_users", {"root": 1000, "nobody": 1001})
+        self.logged_in("gnome_users", {"root": 1000, "nobody": 1001})
         # env and runuser lead to this gsettings.
         self.stub_body("runuser", 'shift 3; exec "$@"')
         self.stub_body(
@@ -198,25 +198,25 @@ class Screenlock(Case):
         ]
         self.assertEqual(self.collector.main(), {"users": expected})
         # Nobody is logged in now: the last answers stand.
-        self.pretend("gnome_users", {})
+        self.logged_in("gnome_users", {})
         self.assertEqual(self.collector.main(), {"users": expected})
-        self.pretend("gnome_users", {"daemon": 1002})
+        self.logged_in("gnome_users", {"daemon": 1002})
         self.stub("gsettings", "", 1)
         self.assertEqual(
             self.collector.main()["users"][0], {"user": "daemon", "enabled": "unknown", "delay": None}
         )
 
     def test_account_that_is_gone(self):
-        self.platform("linux")
-        self.pretend("gnome_users", {})
+        self.pretend("linux")
+        self.logged_in("gnome_users", {})
         entry = {"user": "no-such-user", "enabled": True, "delay": 1}
         value = {"at": int(time.time()), "value": {"no-such-user": entry}}
         (self.work / "state/last-screenlock.json").write_text(json.dumps(value))
         self.assertIsNone(self.collector.main())
 
     def test_macos(self):
-        self.platform("macos")
-        self.pretend("macos_users", {"root": 501})
+        self.pretend("macos")
+        self.logged_in("macos_users", {"root": 501})
         self.stub_body("launchctl", 'shift 6; exec "$@"')
         for said, enabled, delay in (
             ("screenLock delay is 300 seconds", True, 300),
@@ -257,18 +257,18 @@ Memory Device
 class Jobs(Case):
     def test_clock_check(self):
         check = script("scripts/hourly/clock_check")
-        self.platform("linux")
+        self.pretend("linux")
         for said, expected in (("yes\n", "yes"), ("no\n", "no"), ("", "unknown")):
             self.stub("timedatectl", said)
             self.assertEqual(check.synchronised(), expected)
-        self.platform("macos")
+        self.pretend("macos")
         for said, expected in (("Network Time: On\n", "yes"), ("Network Time: Off\n", "no"), ("You need root.", "unknown")):
             self.stub("systemsetup", said)
             self.assertEqual(check.synchronised(), expected)
 
     def test_log_report(self):
         job = script("scripts/weekly/log_report")
-        self.platform("linux")
+        self.pretend("linux")
         lines = [{"SYSLOG_IDENTIFIER": "kernel"}, {"SYSLOG_IDENTIFIER": "kernel"}, {"_COMM": "app"}, {}]
         self.stub("journalctl", "\n".join(map(json.dumps, lines)) + "\nnot json\n")
         report = job.main()
@@ -286,7 +286,3 @@ class Jobs(Case):
         self.assertEqual(report, ["2 errors in %s" % log, "       1  cron", "       1  sshd"])
         with mock.patch.object(job, "_FILES", ()):
             self.assertEqual(job.main(), ["no system log that this user can read"])
-
-
-if __name__ == "__main__":
-    unittest.main()

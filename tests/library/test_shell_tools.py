@@ -3,7 +3,7 @@ import time
 import unittest
 from unittest import mock
 
-from stubs import Case
+from ldi_test import Case
 
 import shell_tools
 
@@ -82,7 +82,3 @@ class Rest(unittest.TestCase):
     def test_get_unix_time(self):
         self.assertIsInstance(shell_tools.get_unix_time(), int)
         self.assertAlmostEqual(shell_tools.get_unix_time(), time.time(), delta=2)
-
-
-if __name__ == "__main__":
-    unittest.main()

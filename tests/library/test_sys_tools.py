@@ -8,7 +8,7 @@ import sys
 import unittest
 from unittest import mock
 
-from stubs import Case
+from ldi_test import Case
 
 import fs_tools
 import sys_tools
@@ -121,7 +121,7 @@ class Linux(Case):
 class Mac(Case):
     def setUp(self):
         super().setUp()
-        self.platform("macos")
+        self.pretend("macos")
 
     def test_profiler_facts(self):
         self.stub("system_profiler", PROFILER)
@@ -147,6 +147,7 @@ class Mac(Case):
         self.assertEqual(self.calls()[0], "system_profiler SPHardwareDataType")
 
     def test_no_profiler(self):
+        self.stub("sw_vers", status=1)
         self.no_commands()
         self.assertEqual((sys_tools.get_model(), sys_tools.get_serial()), ("unknown", "unknown"))
         self.assertEqual((sys_tools.get_uptime(), sys_tools.get_total_memory()), ("unknown", "unknown"))
@@ -282,7 +283,3 @@ class Anywhere(Case):
         with self.assertRaises(RuntimeError) as caught:
             sys_tools.act(["tool", "-p", "hunter2"], secret="hunter2")
         self.assertNotIn("hunter2", str(caught.exception))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -24,10 +24,10 @@ const KEPT: &[(&str, &[&str], &str)] = &[
         &[
             "codesync/src/source/https.rs",
             "codesync/src/source/https/",
-            "ldi-daemon/src/",
+            "ldi-daemon/src/submit/http.rs",
             "ldi-server/src/",
         ],
-        "codesync opens HTTP in one place",
+        "HTTP is opened in one place for each who speaks it",
     ),
     (
         "fast_rsync",

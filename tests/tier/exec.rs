@@ -1,6 +1,7 @@
 //! `ldi exec`, `ldi call`, `pyexec`, `autoinit`: the script's own exit status, verified bytes.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::{
         fs::{PermissionsExt, symlink},
@@ -107,5 +108,79 @@ fn people_without_rights_can_exec() -> Result<()> {
     ensure!(done.out() == "hello <you>\n", "{done}");
     as_nobody(&["run", "daily", "--no-sync"])?.expect_code(77)?;
     as_nobody(&["history"])?.expect_code(77)?;
+    Ok(())
+}
+
+/// `NAME=value` of what a script saw, and where it stood.
+fn seen(bytes: &[u8]) -> BTreeMap<String, String> {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.lines().filter_map(|line| line.split_once('='));
+    lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn as_a_job_a_script_sees_what_the_job_sees() -> Result<()> {
+    let Some(client) = Client::new()? else { return Ok(()) };
+    let look = "#!/bin/bash\nenv\necho \"place=$PWD\"\necho \"mask=$(umask)\"\necho \"in=$(cat)\"\necho \"n=$#\"\n";
+    client
+        .file("modules/m.sh", "look() { env; echo \"place=$PWD\"; echo \"mask=$(umask)\"; }\n")?
+        .script("scripts/daily/look", look)?
+        .publish()?;
+    let report = client.daily(0)?;
+    let job = seen(&client.output("daily/look")?);
+    ensure!(job.len() > 12 && job["LDI_JOB"] == "daily/look", "{report} {job:?}");
+
+    let exec = |words: &[&str]| {
+        let mut command = command(&bin("ldi")?);
+        command.arg("--config").arg(client.sandbox.config()).args(words);
+        command.env("SECRET_OF_THE_CALLER", "x").env("HOME", client.sandbox.path("home"));
+        run(command.current_dir("/tmp").stdin(std::process::Stdio::null()))?.success()
+    };
+    let by_hand = seen(&exec(&["exec", "--as-job", "scripts/daily/look"])?.stdout);
+    let names = |of: &BTreeMap<String, String>| of.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&by_hand), names(&job));
+    for (name, value) in &job {
+        ensure!(
+            name == "LDI_RUN" || by_hand[name] == *value,
+            "{name}: {value:?}, by hand {:?}",
+            by_hand[name]
+        );
+    }
+
+    // A trial of an unpublished tree has a state of its own.
+    let tree = client.sandbox.tree().display().to_string();
+    let trial = seen(&exec(&["exec", "--as-job", "--tree", &tree, "scripts/daily/look"])?.stdout);
+    assert_eq!(names(&trial), names(&job));
+    assert_eq!((trial["LDI_RELEASE"].as_str(), trial["LDI_LIB"].as_str()), ("0", tree.as_str()));
+    let state = client.sandbox.path("home").join(".local/state/ldi/var/daily/look");
+    assert_eq!(trial["LDI_STATE_DIR"], state.display().to_string());
+    ensure!(state.is_dir(), "there is no {}", state.display());
+    let call = seen(&exec(&["call", "--as-job", "look"])?.stdout);
+    assert_eq!((call["LDI_JOB"].as_str(), call["place"].as_str()), ("exec/look", "/"));
+
+    // Without it, as ever: the caller's surroundings.
+    let plain = seen(&exec(&["exec", "scripts/daily/look"])?.stdout);
+    assert_eq!((plain["SECRET_OF_THE_CALLER"].as_str(), plain["place"].as_str()), ("x", "/tmp"));
+    ensure!(!plain.contains_key("LDI_RUN") && !plain.contains_key("LDI_NOOP"), "{plain:?}");
+    Ok(())
+}
+
+#[test]
+fn a_dry_run_is_told_to_the_script() -> Result<()> {
+    let Some(client) = Client::new()? else { return Ok(()) };
+    client
+        .file("modules/m.sh", "dry() { echo \"noop=${LDI_NOOP:-}\"; }\n")?
+        .script("scripts/daily/dry", "#!/bin/bash\ndry \"$@\"\n")?
+        .publish()?;
+    client.ldi(0, &["sync"])?;
+    for (words, expected) in [
+        (&["exec", "--noop", "scripts/daily/dry"][..], "noop=1\n"),
+        (&["exec", "--noop", "--as-job", "scripts/daily/dry"], "noop=1\n"),
+        (&["exec", "scripts/daily/dry", "--noop"], "noop=\n"),
+        (&["call", "--noop", "dry"], "noop=1\n"),
+        (&["call", "dry"], "noop=\n"),
+    ] {
+        assert_eq!(client.ldi(0, words)?.out(), expected, "{words:?}");
+    }
     Ok(())
 }

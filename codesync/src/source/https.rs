@@ -16,16 +16,18 @@ use std::{
     },
 };
 
-use reqwest::{Certificate, Client, Identity, Url, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, Url, redirect};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
-use super::{Access, Source, Traffic, hash_name};
+pub use super::Access;
+use super::{Source, Traffic, hash_name};
 use crate::{
     Error, Kind, Result, disk,
     manifest::File,
     trust::{Target, Versions},
 };
+pub use answer::chain;
 
 mod answer;
 
@@ -77,7 +79,7 @@ impl std::fmt::Debug for Https {
 }
 
 /// The URL of a source in the form in which it is used; why not, otherwise.
-pub(super) fn parse(text: &str) -> std::result::Result<String, &'static str> {
+pub fn parse(text: &str) -> std::result::Result<String, &'static str> {
     let url = Url::parse(text).map_err(|_| "it is not a URL")?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a user or password does not belong into a URL");
@@ -109,36 +111,22 @@ impl Https {
     }
 
     fn new(place: Place, access: &Access<'_>) -> Result<Self> {
-        let unusable = |error: reqwest::Error| {
-            Error::new(Kind::Config, format!("cannot prepare HTTPS: {}", answer::chain(&error)))
-        };
-        let mut builder = Client::builder()
-            .user_agent(concat!("codesync/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirects())
-            .referer(false)
-            .connect_timeout(access.timeout)
-            .read_timeout(access.timeout);
         let plain = match &place {
             Place::Library(url) => url.starts_with("http:"),
             Place::Repository { metadata, targets } => {
                 metadata.starts_with("http:") && targets.starts_with("http:")
             }
         };
-        builder = match access.ca_file {
-            Some(path) => builder.tls_certs_merge(authorities(path)?),
-            // A machine without any authorities can still talk to itself.
-            None if plain => builder.tls_certs_only([]),
-            None => builder,
-        };
-        if let Some(certificate) = access.client_certificate {
-            let key = access.client_key.unwrap_or(certificate);
-            builder = builder.identity(identity(certificate, key)?);
-        }
+        let builder = client(access, plain)?
+            .user_agent(concat!("codesync/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirects());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Error::new(Kind::Io, format!("cannot prepare HTTPS: {error}")))?;
-        let client = builder.build().map_err(unusable)?;
+        let client = builder.build().map_err(|error| {
+            Error::new(Kind::Config, format!("cannot prepare HTTPS: {}", chain(&error)))
+        })?;
         Ok(Self { place, client, runtime, counters: Arc::default() })
     }
 
@@ -287,6 +275,26 @@ impl Source for Https {
             sent: self.counters.sent.load(Ordering::Relaxed),
         }
     }
+}
+
+/// A client that knows its authorities and itself as `access` says; one that speaks only `plain`
+/// http, to this machine, needs none.
+pub fn client(access: &Access<'_>, plain: bool) -> Result<ClientBuilder> {
+    let mut builder = Client::builder()
+        .referer(false)
+        .connect_timeout(access.timeout)
+        .read_timeout(access.timeout);
+    builder = match access.ca_file {
+        Some(path) => builder.tls_certs_merge(authorities(path)?),
+        // A machine without any authorities can still talk to itself.
+        None if plain => builder.tls_certs_only([]),
+        None => builder,
+    };
+    if let Some(certificate) = access.client_certificate {
+        let key = access.client_key.unwrap_or(certificate);
+        builder = builder.identity(identity(certificate, key)?);
+    }
+    Ok(builder)
 }
 
 fn url(text: &str) -> Result<Url> {

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{config::DEFAULT_FILE, parse::Span, service::install};
+use crate::{config::DEFAULT_FILE, exec::Manner, parse::Span, service::install};
 
 /// Syncs a signed code library and runs its tiers.
 #[derive(Debug, Parser)]
@@ -59,6 +59,36 @@ pub(super) enum Command {
         /// Lists what would run, and why not; runs nothing.
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        out: Json,
+    },
+    /// Runs the collectors of the library and prints what they found.
+    #[command(after_help = "\
+The collectors are the scripts in scripts/collect/; each prints JSON. What fails is listed beside what
+the others found.
+
+Example: ldi collect | jq .plugins.os_info")]
+    Collect {
+        /// Tells the fleet server, too.
+        #[arg(long)]
+        submit: bool,
+        /// Prints JSON; it always does.
+        #[arg(long, hide = true)]
+        json: bool,
+    },
+    /// Tells the fleet server what waits for it.
+    #[command(after_help = "\
+The daemon does this by itself after each tier, and again after a while when the server could not
+be told; by hand it is done at once.
+
+Example: ldi submit --json")]
+    Submit {
+        /// Lists what the server would not take, and why.
+        #[arg(long)]
+        rejected: bool,
+        /// With the configuration from standard input, for a daemon.
+        #[arg(long, hide = true)]
+        apart: bool,
         #[command(flatten)]
         out: Json,
     },
@@ -182,6 +212,8 @@ pub(super) enum Command {
         /// An unpublished tree.
         #[arg(long, value_name = "DIR")]
         tree: Option<PathBuf>,
+        #[command(flatten)]
+        manner: Manner,
         /// A path inside the tree, or any file; then its arguments.
         #[arg(
             required = true,
@@ -197,6 +229,8 @@ pub(super) enum Command {
         /// An unpublished tree.
         #[arg(long, value_name = "DIR")]
         tree: Option<PathBuf>,
+        #[command(flatten)]
+        manner: Manner,
         /// The function; then its arguments.
         #[arg(
             required = true,

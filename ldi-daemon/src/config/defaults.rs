@@ -50,7 +50,10 @@ impl Config {
              deadline = \"{deadline}\"             # for it to sync and finish a tier\n\
              hold = \"{hold}\"                 # tiers wait so long for it to start\n\n\
              [server]\n\
-             # url = \"https://fleet.example.com\"\n\n\
+             # url = \"https://fleet.example.com\"\n\
+             # ca_file = \"/etc/ldi/fleet-ca.pem\"       # if the system does not know its authority\n\
+             # client_certificate = \"/etc/ldi/machine.pem\"\n\
+             # client_key = \"/etc/ldi/machine.key\"\n\n\
              [spool]                      # results that wait for the server\n\
              bytes = \"{spool_bytes}\"\n\
              age = \"{spool_age}\"\n\n\

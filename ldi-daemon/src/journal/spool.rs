@@ -6,20 +6,29 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Journal, run::Run, signed};
-use crate::{Result, config::Spool};
+use crate::{
+    Result,
+    config::Spool,
+    inventory::{self, Told},
+};
 
 /// Of the entries' form; see docs/daemon.md.
 const FORMAT: u32 = 1;
 const DROPPED: &str = "spool_dropped";
+/// Of what the server would not take, the newest so many are kept for people to look at.
+const MOST_REJECTED: u32 = 100;
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS spool (
     entry TEXT PRIMARY KEY, written INTEGER NOT NULL, body TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rejected (
+    entry TEXT PRIMARY KEY, time INTEGER NOT NULL, reason TEXT NOT NULL, body TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS spool_by_age ON spool (written);";
 
@@ -29,14 +38,39 @@ CREATE INDEX IF NOT EXISTS spool_by_age ON spool (written);";
 enum What<'a> {
     Run(&'a Run),
     Sync(&'a Value),
+    Inventory(&'a Told<'a>),
 }
 
 #[derive(Debug, Serialize)]
-struct Entry<'a> {
+struct Body<'a> {
     format: u32,
     entry: &'a str,
     #[serde(flatten)]
     what: What<'a>,
+}
+
+/// One entry as it waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// When it was written, in milliseconds since 1970.
+    pub written: i64,
+    /// JSON.
+    pub body: String,
+}
+
+/// An entry that the server would not take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rejected {
+    /// Its name.
+    pub entry: String,
+    /// When.
+    pub time: DateTime<Utc>,
+    /// Why: one sentence of the server.
+    pub reason: String,
+    /// What it said.
+    pub body: Value,
 }
 
 /// What waits, and what fell out.
@@ -48,15 +82,20 @@ pub struct Waiting {
     pub bytes: u64,
     /// Entries that were dropped for want of room or for their age.
     pub dropped: u64,
+    /// Entries that the server would not take and that are still kept.
+    pub rejected: u64,
 }
 
-/// Adds a run that has ended.
+/// Adds a run that has ended. What collectors did, the inventory says.
 pub(super) fn add_run(db: &Connection, run: &Run, now: DateTime<Utc>) -> rusqlite::Result<()> {
+    if run.tier == inventory::TIER {
+        return Ok(());
+    }
     add(db, &format!("run/{}", run.run), What::Run(run), now)
 }
 
 fn add(db: &Connection, entry: &str, what: What<'_>, now: DateTime<Utc>) -> rusqlite::Result<()> {
-    let body = serde_json::to_string(&Entry { format: FORMAT, entry, what })
+    let body = serde_json::to_string(&Body { format: FORMAT, entry, what })
         .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     db.execute(
         "INSERT OR REPLACE INTO spool (entry, written, body) VALUES (?1, ?2, ?3)",
@@ -75,14 +114,28 @@ fn dropped(db: &Connection) -> rusqlite::Result<u64> {
 impl Journal {
     /// Adds how a sync ended; nothing where no server is configured.
     pub fn spool_sync(&self, sync: &Value, now: DateTime<Utc>) -> Result<()> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
         if !self.spools {
             return Ok(());
         }
+        let entry = self.fresh_name("sync", now);
+        add(&self.db(), &entry, What::Sync(sync), now).map_err(|e| self.failed(&e))
+    }
+
+    /// Adds what the collectors found; tells whether a server is configured.
+    pub fn spool_inventory(&self, told: &Told<'_>, now: DateTime<Utc>) -> Result<bool> {
+        if self.spools {
+            let entry = self.fresh_name("inventory", now);
+            add(&self.db(), &entry, What::Inventory(told), now).map_err(|e| self.failed(&e))?;
+        }
+        Ok(self.spools)
+    }
+
+    /// A name that no other entry has.
+    fn fresh_name(&self, kind: &str, now: DateTime<Utc>) -> String {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let time = now.format("%Y%m%dT%H%M%S%3f");
-        let entry = format!("sync/{time}-{:x}-{number}", std::process::id());
-        add(&self.db(), &entry, What::Sync(sync), now).map_err(|e| self.failed(&e))
+        format!("{kind}/{time}-{:x}-{number}", std::process::id())
     }
 
     /// Drops what is too old, and the oldest of what is too much; counts it.
@@ -112,6 +165,76 @@ impl Journal {
         trim().map_err(|e| self.failed(&e))
     }
 
+    /// The `most` entries that have waited longest.
+    pub fn oldest(&self, most: usize) -> Result<Vec<Entry>> {
+        let query = || -> rusqlite::Result<Vec<Entry>> {
+            let db = self.db();
+            let mut statement = db.prepare(
+                "SELECT entry, written, body FROM spool ORDER BY written, entry LIMIT ?1",
+            )?;
+            let entry = |row: &Row<'_>| {
+                Ok(Entry { name: row.get(0)?, written: row.get(1)?, body: row.get(2)? })
+            };
+            statement.query_map([i64::try_from(most).unwrap_or(i64::MAX)], entry)?.collect()
+        };
+        query().map_err(|e| self.failed(&e))
+    }
+
+    /// Forgets what the server has, and sets aside what it will not take, with its reasons.
+    pub fn told(
+        &self,
+        stored: &[Entry],
+        rejected: &[(Entry, String)],
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let write = || -> rusqlite::Result<()> {
+            let mut db = self.db();
+            let transaction = db.transaction()?;
+            // One that was written anew meanwhile says more than the server heard.
+            let remove = "DELETE FROM spool WHERE entry = ?1 AND written = ?2";
+            for entry in stored.iter().chain(rejected.iter().map(|(entry, _)| entry)) {
+                transaction.execute(remove, params![entry.name, entry.written])?;
+            }
+            for (entry, reason) in rejected {
+                transaction.execute(
+                    "INSERT OR REPLACE INTO rejected (entry, time, reason, body)
+                     VALUES (?1, ?2, ?3, ?4)",
+                    params![entry.name, now.timestamp_millis(), reason, entry.body],
+                )?;
+            }
+            if !rejected.is_empty() {
+                transaction.execute(
+                    "DELETE FROM rejected WHERE entry NOT IN (
+                         SELECT entry FROM rejected ORDER BY time DESC, entry LIMIT ?1)",
+                    [MOST_REJECTED],
+                )?;
+            }
+            transaction.commit()
+        };
+        write().map_err(|e| self.failed(&e))
+    }
+
+    /// What the server would not take, newest first.
+    pub fn rejected(&self) -> Result<Vec<Rejected>> {
+        let query = || -> rusqlite::Result<Vec<Rejected>> {
+            let db = self.db();
+            if !db.table_exists(None, "rejected")? {
+                return Ok(Vec::new());
+            }
+            let mut statement = db.prepare(
+                "SELECT entry, time, reason, body FROM rejected ORDER BY time DESC, entry",
+            )?;
+            let one = |row: &Row<'_>| {
+                let time = DateTime::from_timestamp_millis(row.get(1)?).unwrap_or_default();
+                let body: String = row.get(3)?;
+                let body = serde_json::from_str(&body).unwrap_or(Value::String(body));
+                Ok(Rejected { entry: row.get(0)?, time, reason: row.get(2)?, body })
+            };
+            statement.query_map([], one)?.collect()
+        };
+        query().map_err(|e| self.failed(&e))
+    }
+
     /// What waits for the server.
     pub fn waiting(&self) -> Result<Waiting> {
         let count = || -> rusqlite::Result<Waiting> {
@@ -127,7 +250,12 @@ impl Journal {
             )?;
             let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
             let (entries, bytes) = (unsigned(entries), unsigned(bytes));
-            Ok(Waiting { entries, bytes, dropped: dropped(&db)? })
+            let rejected = match db.table_exists(None, "rejected")? {
+                true => db.query_row("SELECT count(*) FROM rejected", [], |row| row.get(0))?,
+                false => 0,
+            };
+            let rejected = unsigned(rejected);
+            Ok(Waiting { entries, bytes, dropped: dropped(&db)?, rejected })
         };
         count().map_err(|e| self.failed(&e))
     }

@@ -45,6 +45,7 @@ pub(super) fn findings(status: &Status) -> Vec<Finding> {
     // The machine does its work with the version that it has.
     let todo = "`ldi update` says what serves; publish a better one under agent/";
     found.extend(status.update.faults().into_iter().map(|sentence| note(sentence, todo)));
+    found.extend(server(status));
     if status.spool_dropped > 0 {
         let what = "results were dropped before the fleet server heard of them";
         found.push(note(
@@ -160,6 +161,31 @@ fn last_sync(status: &Status) -> Option<Finding> {
             "mend that, then `ldi sync`; `ldi check` examines the configuration",
         ),
     })
+}
+
+/// Being out of the server's reach is a normal state; not being let in is none.
+fn server(status: &Status) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let visit = &status.facts.visit;
+    if let Some((exit, why)) = &visit.why {
+        let since = visit.told.map_or_else(
+            || "it never heard of this machine".to_owned(),
+            |at| format!("it last heard of this machine {}", ago(at)),
+        );
+        let what = format!("{why}; {since}, {} results wait", status.spool);
+        let todo = "`ldi submit` tries at once; the daemon tries again by itself";
+        found.push(match *exit {
+            code::UNREACHABLE => note(what, todo),
+            _ => wrong(what, todo),
+        });
+    }
+    if status.spool_rejected > 0 {
+        found.push(note(
+            format!("the fleet server would not take {} results", status.spool_rejected),
+            "`ldi submit --rejected` lists them; tell who keeps the server",
+        ));
+    }
+    found
 }
 
 fn journal(status: &Status) -> Vec<Finding> {

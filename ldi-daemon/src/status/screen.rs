@@ -40,7 +40,11 @@ pub(super) fn screen(status: &Status) -> String {
     if version != status.version {
         line("version", version);
     }
-    line("spool", format!("{} entries, {} KB", status.spool, status.spool_bytes.div_ceil(1024)));
+    let told = status.last_told.map_or_else(String::new, |at| format!(", server told {}", ago(at)));
+    line(
+        "spool",
+        format!("{} entries, {} KB{told}", status.spool, status.spool_bytes.div_ceil(1024)),
+    );
     if !status.tiers.is_empty() {
         let mut rows = table(&["TIER", "LAST", "RESULT", "NEXT"]);
         // A tier without dates that never ran says nothing to anybody.

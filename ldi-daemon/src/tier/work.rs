@@ -295,7 +295,7 @@ pub fn describe(what: &What) -> String {
 }
 
 /// Start, process, number: sorts by time and is its own on this machine.
-fn run_name() -> String {
+pub fn run_name() -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     format!("{}-{:x}-{number}", Utc::now().format("%Y%m%dT%H%M%S%3f"), std::process::id())

@@ -168,7 +168,7 @@ impl Answer<'_> {
 }
 
 /// An error with its causes, in one line, without the URL that the sentence names already.
-pub(super) fn chain(error: &reqwest::Error) -> String {
+pub fn chain(error: &reqwest::Error) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
     while let Some(cause) = next {

@@ -1,0 +1,4 @@
+# ldi: timeout=10m
+# @NAME@: say here in a sentence what it does.
+@GUARD@
+echo "@NAME@: this is $(uname -n)"

@@ -1,0 +1,4 @@
+//! The words that clients and the fleet server exchange: types, versions, limits. No input, no
+//! output.
+
+pub mod submission;
