@@ -9,6 +9,8 @@ use std::{
 use crate::{Error, File, Launch, Namespace, bytes};
 
 const BOOT: &str = include_str!("boot.py");
+/// What few starts need, as text until then.
+const MORE: &str = include_str!("more.py");
 const FD_BOOT: i32 = 110;
 const FD_SCRIPT: i32 = 111;
 const FD_TABLE: i32 = 112;
@@ -67,6 +69,7 @@ pub fn launch(namespace: &Namespace, program: PathBuf, task: Task<'_>) -> Result
         }
     }
     field(flags.as_bytes());
+    field(MORE.as_bytes());
     if let Some(folder) = task.beside {
         head.extend_from_slice(&siblings(namespace, folder));
     }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Scripts of an ordinary run; more with `LOADER_PYTHON_CASES=N`.
-const CASES: u64 = 80;
+const CASES: u64 = 60;
 const MODULES: usize = 8;
 
 /// Top levels of modules. `@s` is the own name, `@l` a module that comes later, `@n` and `@k` digits.
@@ -72,6 +72,9 @@ fn the_loader_equals_eager_imports() -> Result<()> {
         Err(_) => CASES,
     };
     let pythons: Vec<_> = pythons()?.into_values().collect();
+    if pythons.is_empty() {
+        return Ok(());
+    }
     let mut ended_well = 0;
     for seed in 0..cases {
         let mut rng = Rng::new(seed);

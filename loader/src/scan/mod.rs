@@ -8,6 +8,7 @@
 mod command;
 mod expansion;
 mod judge;
+mod origin;
 mod simple;
 #[cfg(test)]
 mod tests;
