@@ -51,7 +51,8 @@ pub fn starts(rounds: usize) -> Result<Vec<Figure>> {
     sandbox.synced()?;
     let tree = sandbox.lib();
     let index = sandbox.path("index");
-    build_index(&tree, || files(&tree).unwrap_or_default(), None, &index)?;
+    let signed = files(&tree)?;
+    build_index(&tree, || signed, None, &index)?;
     let bash = parts::program("bash")?;
     let bare = |program: &Path, script: &str| {
         let mut command = Command::new(program);
