@@ -4,15 +4,18 @@
 //! Works on a working tree before anything is published. Signs nothing, opens no network, and
 //! knows no client: `codesync lint`, `test`, `docs` and `new` are its commands.
 
+mod child;
 pub mod docs;
 mod error;
 pub mod lint;
 pub mod new;
+mod python;
 pub mod test;
+mod tree;
 
 pub use error::Error;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::Subcommand;
 
@@ -29,12 +32,23 @@ pub enum Command {
     New(new::Options),
 }
 
-/// Does what the command says; results go to stdout.
-pub fn run(command: &Command) -> Result<ExitCode, Error> {
+/// Does what the command says; results go to stdout. `faults` tells which paths may not be in a
+/// library.
+pub fn run(command: &Command, faults: &lint::PathFaults<'_>) -> Result<ExitCode, Error> {
     match command {
-        Command::Lint(options) => lint::run(options),
+        Command::Lint(options) => lint::run(options, faults),
         Command::Test(options) => test::run(options),
         Command::Docs(options) => docs::run(options),
         Command::New(options) => new::run(options),
+    }
+}
+
+/// Writes a result.
+fn print(text: &str) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // `codesync lint | head` is no failure.
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|e| Error::io("write to", "standard output", e)),
     }
 }

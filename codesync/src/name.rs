@@ -47,19 +47,35 @@ pub fn path_fault(path: &str) -> Option<&'static str> {
 /// Checks what no single path shows: order, twins, twins by case, and files that are also folders.
 /// `paths` must come sorted by bytes.
 pub fn check_set<'a>(paths: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut first = None;
+    set_faults(paths, &mut |path, fault| {
+        first = Some(refuse(path, &fault));
+        false
+    });
+    first.map_or(Ok(()), Err)
+}
+
+/// Every fault of a set of paths, as [`check_set`] finds them; `told` of each until it says no.
+pub fn set_faults<'a>(
+    paths: impl Iterator<Item = &'a str>,
+    told: &mut dyn FnMut(&'a str, String) -> bool,
+) {
     let mut folded: HashMap<String, &str> = HashMap::new();
     let mut folders: HashSet<String> = HashSet::new();
     let mut last: Option<&str> = None;
     let mut last_folder = "";
     for path in paths {
-        if let Some(fault) = path_fault(path) {
-            return Err(refuse(path, fault));
-        }
-        if last.is_some_and(|last| last >= path) {
-            return Err(refuse(path, "it is listed twice or out of order"));
-        }
-        if let Some(twin) = folded.insert(path.to_lowercase(), path) {
-            return Err(refuse(path, &format!("it differs only by case from {twin:?}")));
+        let fault = match path_fault(path) {
+            Some(fault) => Some(fault.to_owned()),
+            None if last.is_some_and(|last| last >= path) => {
+                Some("it is listed twice or out of order".to_owned())
+            }
+            None => folded
+                .insert(path.to_lowercase(), path)
+                .map(|twin| format!("it differs only by case from {twin:?}")),
+        };
+        if fault.is_some_and(|fault| !told(path, fault)) {
+            return;
         }
         // A sorted list repeats its folders; only a new one needs its ancestors noted.
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -71,10 +87,11 @@ pub fn check_set<'a>(paths: impl Iterator<Item = &'a str>) -> Result<()> {
         }
         last = Some(path);
     }
-    if let Some(path) = folders.iter().find_map(|folder| folded.get(folder)) {
-        return Err(refuse(path, "another path uses it as a folder"));
+    for path in folders.iter().filter_map(|folder| folded.get(folder)) {
+        if !told(path, "another path uses it as a folder".to_owned()) {
+            return;
+        }
     }
-    Ok(())
 }
 
 fn refuse(path: &str, fault: &str) -> Error {

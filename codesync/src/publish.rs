@@ -31,7 +31,7 @@ pub use online::refresh;
 use online::sign_online;
 pub(crate) use online::{lock, raise};
 pub use rotate::{Rotation, rotate};
-pub use scan::Tree;
+pub use scan::{Check, News, Tree};
 
 /// Patches lead to a release from this many before it.
 pub const PATCHES: u64 = 8;
@@ -209,6 +209,14 @@ pub fn publish<'a>(
     if mended {
         disk::sync_everything(library.folder())?;
     }
+    let teams = issue.has_teams()?;
+    let news = News { former: &issue.newest.manifest, manifest: &manifest, teams };
+    let note = match (tree.check)(news)? {
+        None => note.to_owned(),
+        Some(more) if note.is_empty() => more,
+        Some(more) => format!("{note} {more}"),
+    };
+    let issue = Issue { note: &note, ..issue };
     let report = issue.sign(&key, &manifest, None)?;
     // The export links to objects.
     if tree.rehash || mended {

@@ -73,17 +73,24 @@ pub fn choose(path: &str, text: &[u8]) -> Result<Interpreter, Error> {
     Ok(Interpreter { kind: kind_of(&program), program, args })
 }
 
+/// Beginnings of programs for Linux and macOS.
+const PROGRAMS: [&[u8]; 6] = [
+    b"\x7fELF",
+    b"\xcf\xfa\xed\xfe",
+    b"\xce\xfa\xed\xfe",
+    b"\xca\xfe\xba\xbe",
+    b"\xfe\xed\xfa\xcf",
+    b"\xfe\xed\xfa\xce",
+];
+
+/// Whether `text` begins as a program does.
+pub fn is_program(text: &[u8]) -> bool {
+    PROGRAMS.iter().any(|magic| text.starts_with(magic))
+}
+
 fn by_name(path: &str, text: &[u8], missing: impl Fn(&str) -> Error) -> Result<Interpreter, Error> {
-    const PROGRAMS: [&[u8]; 6] = [
-        b"\x7fELF",
-        b"\xcf\xfa\xed\xfe",
-        b"\xce\xfa\xed\xfe",
-        b"\xca\xfe\xba\xbe",
-        b"\xfe\xed\xfa\xcf",
-        b"\xfe\xed\xfa\xce",
-    ];
     let args = Vec::new();
-    if PROGRAMS.iter().any(|magic| text.starts_with(magic)) {
+    if is_program(text) {
         return Ok(Interpreter { kind: Kind::Binary, program: PathBuf::new(), args });
     }
     match Path::new(path).extension().and_then(OsStr::to_str) {
@@ -103,7 +110,8 @@ fn by_name(path: &str, text: &[u8], missing: impl Fn(&str) -> Error) -> Result<I
     }
 }
 
-fn kind_of(program: &Path) -> Kind {
+/// How what `program` reads is run, by its name.
+pub fn kind_of(program: &Path) -> Kind {
     let name = program.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let versioned = |stem: &str| {
         name.strip_prefix(stem).is_some_and(|v| v.bytes().all(|b| b.is_ascii_digit() || b == b'.'))

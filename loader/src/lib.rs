@@ -16,6 +16,7 @@ mod pyexec;
 mod python;
 mod scan;
 mod suggest;
+pub mod survey;
 mod tree;
 
 use std::{

@@ -227,7 +227,7 @@ impl Namespace {
         }
     }
 
-    fn is_function(&self, name: &str) -> bool {
+    pub(crate) fn is_function(&self, name: &str) -> bool {
         self.index
             .find_name(name.as_bytes())
             .and_then(|at| self.index.defs(at))
@@ -239,7 +239,7 @@ impl Namespace {
     }
 
     /// The importable modules: name and file.
-    fn python_modules(&self) -> Vec<(String, String)> {
+    pub(crate) fn python_modules(&self) -> Vec<(String, String)> {
         let rows = self.index.python().split(|&b| b == b'\n');
         rows.filter_map(|row| {
             let mut fields = row.split(|&b| b == 0).map(std::str::from_utf8);

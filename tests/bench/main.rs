@@ -10,6 +10,7 @@ mod daemon;
 mod git;
 mod instructions;
 mod job;
+mod lint;
 mod loader;
 mod numbers;
 mod site;
@@ -26,6 +27,8 @@ use site::Site;
 
 /// First syncs of larger libraries are measured when they are asked for by name.
 const FIRST_MAX: usize = 10_000;
+/// Files of a tree that is linted.
+const LINTED: usize = 1_000;
 /// Jobs of a tier.
 const JOBS: usize = 1_000;
 
@@ -84,6 +87,8 @@ enum Case {
     Job,
     /// Starting scripts through the loader, and the index that it needs.
     Loader,
+    /// Linting a tree.
+    Lint,
     /// The daemon: idle, starting, running many jobs, planning.
     Daemon,
 }
@@ -172,6 +177,12 @@ fn measure(mut args: Args) -> Result<bool> {
     if wants(Case::Job) {
         println!("\ntiers of {JOBS} jobs, {} rounds", args.rounds);
         let list = job::jobs(JOBS, args.rounds)?;
+        numbers::print(&list);
+        figures.extend(list);
+    }
+    if wants(Case::Lint) {
+        println!("\na tree of {LINTED} files, {} rounds", args.rounds);
+        let list = lint::lint(args.seed, LINTED, args.rounds)?;
         numbers::print(&list);
         figures.extend(list);
     }

@@ -131,7 +131,8 @@ fn a_broken_release() -> Result<()> {
     let Some(watched) = Watched::new()? else { return Ok(()) };
     let watched = watched.start()?;
     let client = &watched.client;
-    client.file("conf/tiers.toml", "[tier.often]\ncorn = \"* * * * * *\"\n")?.publish()?;
+    client.file("conf/tiers.toml", "[tier.often]\ncorn = \"* * * * * *\"\n")?;
+    client.sandbox.publish_all_the_same()?;
     watched.says(&["refused", "conf/tiers.toml line 2, key corn", "release 1", "the publisher"])?;
     client.file("conf/tiers.toml", TIERS)?.publish()?;
     watched.well()?;

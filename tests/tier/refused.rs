@@ -33,10 +33,9 @@ fn a_broken_tiers_file_never_becomes_active() -> Result<()> {
         ("conf/tiers.toml", "this is not toml", "conf/tiers.toml line 1"),
     ] {
         client.file(path, text)?;
-        // A publisher's own checks may refuse it already; a client must in any case.
-        if client.sandbox.publish_command()?.code() != 0 {
-            continue;
-        }
+        // A publisher's own checks refuse it already; a client must in any case.
+        client.sandbox.publish_command()?.expect_code(78)?;
+        client.sandbox.publish_all_the_same()?;
         let report = client.json(76, &["sync"])?;
         let reason = report["reason"].as_str().unwrap_or_default();
         ensure!(report["outcome"] == "refused" && reason.contains(words), "{words}: {report}");
@@ -47,11 +46,10 @@ fn a_broken_tiers_file_never_becomes_active() -> Result<()> {
     }
     fs::remove_file(client.sandbox.tree().join("conf/tiers.toml"))?;
     client.script("scripts/daily/bad", &format!("{SH}# ldi: timeuot=5m\n"))?;
-    if client.sandbox.publish_command()?.code() == 0 {
-        let report = client.json(76, &["sync"])?;
-        let reason = report["reason"].as_str().unwrap_or_default();
-        ensure!(reason.contains("scripts/daily/bad line 2, key timeuot"), "{report}");
-    }
+    client.sandbox.publish_all_the_same()?;
+    let report = client.json(76, &["sync"])?;
+    let reason = report["reason"].as_str().unwrap_or_default();
+    ensure!(reason.contains("scripts/daily/bad line 2, key timeuot"), "{report}");
     let status = client.ldi(0, &["status"])?.out();
     ensure!(status.contains("release") && status.contains("the last sync failed"), "{status}");
     fs::remove_file(client.sandbox.tree().join("scripts/daily/bad"))?;

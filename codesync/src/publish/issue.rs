@@ -77,6 +77,13 @@ impl Issue<'_> {
         Ok(key)
     }
 
+    /// Whether the ring delegates paths to teams.
+    pub(super) fn has_teams(&self) -> Result<bool> {
+        let ring = self.place.ring;
+        let top = self.library.published(ring, self.library.versions(ring)?.targets)?;
+        Ok(top.is_some_and(|top| !top.teams().is_empty()))
+    }
+
     fn team(&self, team: &str) -> Result<Option<Team>> {
         let ring = self.place.ring;
         let top = self.library.published(ring, self.library.versions(ring)?.targets)?;

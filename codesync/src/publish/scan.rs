@@ -36,7 +36,23 @@ pub struct Tree<'a> {
     pub rehash: bool,
     /// Told how far the publication is.
     pub progress: &'a Progress<'a>,
+    /// May refuse it before anything is signed.
+    pub check: &'a Check<'a>,
 }
+
+/// What a publication would change, for whoever may refuse it.
+#[derive(Debug, Clone, Copy)]
+pub struct News<'a> {
+    /// What this role published last; empty where that is nothing.
+    pub former: &'a Manifest,
+    /// What it is about to publish.
+    pub manifest: &'a Manifest,
+    /// Others publish parts of the tree too.
+    pub teams: bool,
+}
+
+/// Refuses a publication, or returns words that are to be signed with its note.
+pub type Check<'a> = dyn Fn(News<'_>) -> Result<Option<String>> + Sync + 'a;
 
 impl std::fmt::Debug for Tree<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -45,9 +61,15 @@ impl std::fmt::Debug for Tree<'_> {
 }
 
 impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Tree<'a> {
-    /// Every file is read, nothing is remembered.
+    /// Every file is read, nothing is remembered or refused.
     fn from(folder: &'a P) -> Self {
-        Self { folder: folder.as_ref(), cache: None, rehash: false, progress: &|_| () }
+        Self {
+            folder: folder.as_ref(),
+            cache: None,
+            rehash: false,
+            progress: &|_| (),
+            check: &|_| Ok(None),
+        }
     }
 }
 

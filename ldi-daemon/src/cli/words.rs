@@ -231,12 +231,45 @@ Example: ldi submit --json")]
         tree: Option<PathBuf>,
         #[command(flatten)]
         manner: Manner,
+        /// Lists the functions that begin so, for completions.
+        #[arg(long, hide = true)]
+        list: bool,
         /// The function; then its arguments.
+        #[arg(
+            required_unless_present = "list",
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "FUNCTION [ARG]"
+        )]
+        words: Vec<OsString>,
+    },
+    /// Runs a file and says what it cost: time, memory, processes, files.
+    #[command(after_help = "\
+The script's exit status is the command's own. Processes and files need strace (Linux). The report
+goes to standard error; with --json it goes to standard output, and the script's output to standard
+error.
+
+Example: ldi profile --tree . scripts/daily/recon")]
+    Profile {
+        /// An unpublished tree.
+        #[arg(long, value_name = "DIR")]
+        tree: Option<PathBuf>,
+        #[command(flatten)]
+        manner: Manner,
+        /// FILE is a function of the library.
+        #[arg(long)]
+        call: bool,
+        /// Without strace: true times, no processes and files.
+        #[arg(long)]
+        no_trace: bool,
+        #[command(flatten)]
+        out: Json,
+        /// A path inside the tree, or any file; then its arguments.
         #[arg(
             required = true,
             trailing_var_arg = true,
             allow_hyphen_values = true,
-            value_name = "FUNCTION [ARG]"
+            value_name = "FILE [ARG]"
         )]
         words: Vec<OsString>,
     },

@@ -1,6 +1,6 @@
 //! Lists of commands, compound commands, function definitions.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use super::{Kind, MAX_DEPTH, Scanner, Src, Unit, is_findable};
 
@@ -191,8 +191,8 @@ impl<'a> Scanner<'a> {
             b"function" => {
                 self.i += bare.len();
                 self.blanks(false);
-                let name = self.bare();
-                self.i += name.len();
+                let at = self.i..self.i + self.bare().len();
+                self.i = at.end;
                 self.blanks(false);
                 if self.starts(b"(") {
                     self.i += 1;
@@ -203,7 +203,7 @@ impl<'a> Scanner<'a> {
                     }
                     self.i += 1;
                 }
-                self.function(Cow::Borrowed(name));
+                self.function(at);
             }
             b"[[" => self.double_bracket(),
             b"coproc" => {
@@ -331,8 +331,10 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The body of a function, and what it defines.
-    pub(super) fn function(&mut self, name: Cow<'a, [u8]>) {
+    /// The body of the function whose name stands at `at`, and what it defines.
+    pub(super) fn function(&mut self, at: Range<usize>) {
+        let name = Cow::Borrowed(&self.s[at.clone()]);
+        self.facts.functions.push(at);
         self.blanks(true);
         let own = self.top();
         let outer = self.unit;

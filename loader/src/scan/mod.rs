@@ -17,6 +17,7 @@ mod word;
 use std::{
     borrow::Cow,
     collections::{HashMap, HashSet},
+    ops::Range,
 };
 
 /// A stretch of code that runs together: the top level (unit 0), or one top-level function.
@@ -99,6 +100,10 @@ pub struct Facts<'a> {
     pub returns: bool,
     /// Not understood: treat every name as used.
     pub unsure: bool,
+    /// Where each function's name stands that is defined anywhere, in the order of the text.
+    pub functions: Vec<Range<usize>>,
+    /// Where each plain word stands that is run as a command.
+    pub commands: Vec<Range<usize>>,
     /// Offsets of `BASH_SOURCE` where it means "this file" and is expanded here.
     pub own_source: Vec<usize>,
     /// By variable: the unit that sets it, and from what.

@@ -229,7 +229,7 @@ impl<'a> Scanner<'a> {
                     if words.last().is_some_and(|w| w.as_ref() == word.prefix) {
                         words.pop();
                     }
-                    return self.function(Cow::Borrowed(&self.s[name_at]));
+                    return self.function(name_at);
                 }
                 _ => {}
             }
@@ -276,6 +276,9 @@ impl<'a> Scanner<'a> {
             Some(command) => {
                 for (name, _) in &assigned {
                     self.unit().words.push(Cow::Borrowed(name));
+                }
+                if command.exps.is_empty() && !command.quoted && !command.globs {
+                    self.facts.commands.push(name_at);
                 }
                 self.judge(&command, &args, Around { redirected, declared });
             }

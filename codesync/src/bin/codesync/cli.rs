@@ -214,6 +214,9 @@ pub enum Command {
         /// What this release is for; signed with it
         #[arg(long, value_name = "TEXT", default_value = "")]
         note: String,
+        /// Publish although codesync lint finds errors; the reason is signed with the note
+        #[arg(long, value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        force: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,

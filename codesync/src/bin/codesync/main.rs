@@ -3,6 +3,7 @@
 mod bar;
 mod cli;
 mod diff;
+mod lint;
 mod mirror;
 mod pages;
 mod report;
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
             Ok(()) => return ExitCode::SUCCESS,
             Err(error) => (error.kind().exit_code(), error.to_string()),
         },
-        Commands::Authors(command) => match authors::run(&command) {
+        Commands::Authors(command) => match authors::run(&command, &lint::path_faults) {
             Ok(code) => return code,
             Err(error) => (error.exit_code(), error.to_string()),
         },
@@ -53,17 +54,22 @@ fn run(command: Command) -> Result<()> {
             publish::init(&library.library, &keys, &rings, (root_keys, root_threshold), now)?;
             report::init(&library.library, &keys, &rings, json)
         }
-        Command::Publish { library, keys, tree, ring, team, note, rehash, cache, json } => {
+        Command::Publish { library, keys, tree, ring, team, note, force, rehash, cache, json } => {
             let library = Library::open(&library.library)?;
             let keys = keys.open();
             let began = std::time::Instant::now();
             let cache = cache.or_else(bar::cache_folder);
             let bar = bar::Publishing::new();
+            let gate = lint::Gate { tree: &tree, team: team.is_some(), force: force.as_deref() };
             let tree = publish::Tree {
                 folder: &tree,
                 cache: cache.as_deref(),
                 rehash,
                 progress: &|step| bar.show(step),
+                check: &|news| {
+                    bar.clear();
+                    gate.check(news)
+                },
             };
             let place = Place { ring: &ring, team: team.as_deref() };
             let lifetimes = Lifetimes::default();

@@ -39,7 +39,7 @@ impl Setting {
     }
 
     fn tree<'a>(folder: &'a Path, cache: &'a Path) -> Tree<'a> {
-        Tree { folder, cache: Some(cache), rehash: false, progress: &|_| () }
+        Tree { cache: Some(cache), ..Tree::from(folder) }
     }
 
     fn scan(&self) -> Manifest {
