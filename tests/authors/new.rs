@@ -109,7 +109,10 @@ fn nothing_is_overwritten_and_wrong_words_are_refused() -> Result<()> {
         (&["script", "mine"][..], "scripts/daily/mine is there already"),
         (&["module", "other"], "tests/other_test.sh is there already"),
         (&["module", "taken"], "defines the function taken already"),
-        (&["script", "x", "--tier", "nightly"], "no tier is called \"nightly\"; there are collect, daily,"),
+        (
+            &["script", "x", "--tier", "nightly"],
+            "no tier is called \"nightly\"; there are collect, daily,",
+        ),
         (&["script", "../x"], "cannot be a name here"),
         (&["script", "1x"], "cannot be a name here"),
         (&["thing", "x"], "invalid value"),
