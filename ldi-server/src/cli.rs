@@ -383,7 +383,7 @@ fn checked(folder: &Path, file: Option<&Path>, out: &Json) -> Result<()> {
 
 fn table(heads: &[&str]) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::NOTHING).set_header(heads.to_vec());
+    table.load_style(comfy_table::presets::NOTHING).set_header(heads.to_vec());
     table
 }
 
