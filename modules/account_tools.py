@@ -1,7 +1,8 @@
 """Active Directory and local accounts. What changes something needs root.
 
-Domain, user and organisational unit come from conf/directory.conf, the password from the file
-that LDI_AD_PASSWORD_FILE names, which only its owner may read.
+Domain, user and organisational unit come from conf/directory.conf, the password from the job's
+secret ad_password, by hand from the file that LDI_AD_PASSWORD_FILE names, which only its owner may
+read.
 """
 
 import os
@@ -99,8 +100,12 @@ def _check_name(name):
 
 def _password():
     path = os.environ.get("LDI_AD_PASSWORD_FILE")
+    if not path and "LDI_SECRET_AD_PASSWORD_FD" in os.environ:
+        import job_tools
+
+        return job_tools.ldi_secret("ad_password")
     if not path:
-        raise RuntimeError("cannot join a domain: LDI_AD_PASSWORD_FILE must name the file with the password")
+        raise RuntimeError('cannot join a domain: the job needs secrets = ["ad_password"], or LDI_AD_PASSWORD_FILE')
     with open(path, encoding="utf-8") as file:
         if os.fstat(file.fileno()).st_mode & 0o077:
             raise PermissionError("%s can be read by others; chmod 600 it" % path)

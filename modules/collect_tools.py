@@ -26,7 +26,8 @@ def stable(name, value, days=30):
         return value
     path = os.path.join(folder, "last-%s.json" % name)
     if value != sys_tools.UNKNOWN:
-        fs_tools.write_file(path, json.dumps({"at": shell_tools.get_unix_time(), "value": value}))
+        # In one step: what a crash left half written would be no answer.
+        fs_tools.replace_file(path, json.dumps({"at": shell_tools.get_unix_time(), "value": value}).encode(), 0o600)
         return value
     try:
         last = json.loads(fs_tools.read_file(path))

@@ -72,7 +72,7 @@ with_lock() {
   (
     exec 109>>"$_folder/$_name.lock" || exit 1
     if ! _take_lock "$_wait"; then
-      echo "with_lock: $_name is held by another process since $_wait s or longer; $1 was not run" >&2
+      echo "with_lock: $_name is held by another process; after $_wait s $1 was not run" >&2
       exit 75
     fi
     # The lock ends with this shell, not with what the command leaves running.
@@ -97,7 +97,12 @@ _take_lock() {
 # The command runs in the background, so its stdin is empty. Only the command itself is
 # stopped, not what it left running.
 run_limited() {
-  local _limit=$1 _pid _began=$SECONDS _pause=0.02 _status=0
+  local _limit=${1:-} _pid _began=$SECONDS _pause=0.02 _status=0
+  case $_limit in '' | *[!0-9]*) set -- ;; esac
+  if [ $# -lt 2 ]; then
+    echo "run_limited: call it as run_limited SECONDS COMMAND [ARG]…, with whole seconds" >&2
+    return 2
+  fi
   shift
   "$@" </dev/null &
   _pid=$!

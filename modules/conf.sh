@@ -2,12 +2,12 @@
 # Settings of the library: conf/NAME.conf, lines of KEY = VALUE, # for comments.
 # The files are read, never sourced: a value is text, not code.
 
-# conf_value NAME KEY: prints the value of KEY in conf/NAME.conf; nothing if it is not set.
-# The last line wins. Reads at most 1,000 lines.
+# conf_value NAME KEY [DEFAULT]: prints the value of KEY in conf/NAME.conf; if it is not set, DEFAULT
+# or nothing. The last line wins. Reads at most 1,000 lines. Always 0.
 conf_value() {
   local _conf _line _key _value='' _count=0
   _conf="${LDI_LIB:-${lib:-/Library/code/lib}}/conf/${1:-}.conf"
-  [ -r "$_conf" ] || return 0
+  [ -r "$_conf" ] || _conf=/dev/null
   while IFS= read -r _line || [ -n "$_line" ]; do
     _count=$((_count + 1))
     [ "$_count" -le 1000 ] || break
@@ -21,5 +21,6 @@ conf_value() {
     [ "$_key" = "${2:-}" ] || continue
     IFS=$' \t\r' read -r _value <<<"${_line#*=}" || :
   done <"$_conf"
+  _value=${_value:-${3:-}}
   [ -z "$_value" ] || printf '%s\n' "$_value"
 }

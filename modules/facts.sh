@@ -55,7 +55,7 @@ memory_megabytes() {
       END { if (total && free) printf "%d %d\n", (total - free) / 1024, total / 1024; else print "unknown unknown" }' /proc/meminfo
     return 0
   fi
-  { sysctl -n hw.memsize && vm_stat; } 2>/dev/null | awk '
+  { { sysctl -n hw.memsize && vm_stat; } 2>/dev/null || :; } | awk '
     NR == 1 { total = $1 }
     /page size of/ { for (i = 1; i < NF; i++) if ($i == "of") page = $(i + 1) }
     /^Pages (active|wired down|occupied by compressor):/ { sub(/\.$/, "", $NF); used += $NF }
@@ -64,7 +64,8 @@ memory_megabytes() {
 
 # local_disks: a line "PERCENT-USED FREE-MEGABYTES MOUNT-POINT" for each writable local disk.
 local_disks() {
-  run_limited 20 df -P -k -l | awk '
+  # df fails where one of the disks does not answer; the others count.
+  { run_limited 20 df -P -k -l || :; } | awk '
     $1 ~ /^\/dev\// && $1 !~ /^\/dev\/loop/ && NF >= 6 {
       point = $6; for (i = 7; i <= NF; i++) point = point " " $i
       # macOS: the helper volumes share their space with the system.

@@ -75,13 +75,13 @@ ensure_line() {
 # _put_file NAME FROM MODE OWNER [SAYS]: replaces the file that NAME leads to. Empty MODE or OWNER:
 # as they are. Prints the time and SAYS.
 _put_file() {
-  local _local _bak="$1.code.bak" _from=$2 _mode=$3 _owner=$4 _says=${5:-"$2 -> $1"} _new _old
+  local _local _bak="$1.code.bak" _from=$2 _mode=$3 _owner=$4 _says=${5:-$2 -> $1} _new _old
   _local=$(_link_end "$1") || return 1
   if [ -e "$_local" ] && [ ! -f "$_local" ]; then
     echo "$_local is not a regular file; it was left as it is" >&2
     return 1
   fi
-  would "replace $_local (${5:-"by the content of $_from"})" && return 0
+  would "replace $_local ($_says)" && return 0
   _new=$(mktemp "$(dirname -- "$_local")/.diff_replace.XXXXXX") || return 1
   # Where only the mode differs, the backup of what was there before is worth more.
   if [ -f "$_local" ] && cmp -s "$_from" "$_local"; then

@@ -76,7 +76,8 @@ service_disable() {
 # the service manager reads it again; the same file: nothing happens. It is not started: on macOS a
 # loaded daemon that changed is unloaded, so service_start takes the new one.
 service_install() {
-  local _file=${1:-} _name=${1##*/} _target
+  local _file=${1:-} _name _target
+  _name=${_file##*/}
   case $_name in
     *.service | *.socket | *.timer | *.path | *.mount | *.target | *.slice) is_macos && _name='' ;;
     *.plist) is_macos || _name='' ;;

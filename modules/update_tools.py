@@ -32,14 +32,14 @@ def pending():
 def release_available():
     """Returns whether a newer release of the system is out: True, False or "unknown".
 
-    Ubuntu asks its servers; Debian is known by distro-info's table, where that is installed; Arch
-    has no releases.
+    Ubuntu asks its servers; Debian is known by distro-info's table, where that is installed; Fedora
+    once its support has ended; Arch has no releases.
     """
     version = sys_tools.get_os_version()
     if version == "rolling":
         return False
     if not os.path.exists("/usr/bin/do-release-upgrade"):
-        return _newer_debian(version) if sys_tools.get_os_name().startswith("Debian") else UNKNOWN
+        return _newer_debian(version) if sys_tools.get_os_name().startswith("Debian") else _support_ended()
     answer = shell_tools.run(["/usr/bin/do-release-upgrade", "-c"], timeout=60)
     if answer["success"]:
         return True
@@ -52,6 +52,17 @@ def _newer_debian(version):
     if not (stable and stable[0].isdigit() and version.isdigit()):
         return UNKNOWN
     return int(stable[0]) > int(version)
+
+
+def _support_ended():
+    # A release is supported until newer ones are out; before that nothing here tells.
+    import time
+
+    import conf_tools
+
+    end = conf_tools.read_shell("/etc/os-release").get("SUPPORT_END", "")
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    return True if re.fullmatch(r"\d{4}-\d\d-\d\d", end) and end < today else UNKNOWN
 
 
 def _apt():

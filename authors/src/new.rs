@@ -170,7 +170,7 @@ fn drafts(kind: Kind, python: bool, tier: &str, name: &str, guarded: bool) -> [D
     let beside =
         if python { format!("tests/test_{name}.py") } else { format!("tests/{name}_test.sh") };
     // For a start by hand; a tree without autoinit.sh has nothing that it could call.
-    let guard = if guarded { include_str!("new/guard.sh") } else { "" };
+    let guard = if guarded { include_str!("new/guard.sh") } else { "\n" };
     let fill = |text: &str| {
         text.replace("@GUARD@\n", guard).replace("@NAME@", name).replace("@PATH@", &path)
     };

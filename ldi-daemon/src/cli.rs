@@ -25,7 +25,7 @@ use crate::{
     launcher, logging,
     logs::Stream,
     machine::Machine,
-    release,
+    profile, release,
     service::{install, pages, uninstall},
     status, submit,
     tier::Order,
@@ -119,6 +119,19 @@ fn run(cli: Cli) -> Result<u8> {
             let target = Target::Function(&name);
             return Err(exec::exec(&file, tree.as_deref(), target, &args, *manner));
         }
+        Command::Profile { tree, manner, call, no_trace, out, words } if !words.is_empty() => {
+            let (word, args) = split(words);
+            let target = if *call { Target::Function(&word) } else { Target::File(&word) };
+            return profile::profile(&profile::Order {
+                config: &file,
+                tree: tree.as_deref(),
+                target,
+                args: &args,
+                manner: *manner,
+                no_trace: *no_trace,
+                json: out.json,
+            });
+        }
         Command::Shell { tree } => {
             return Err(exec::exec(&file, tree.as_deref(), Target::Shell, &[], Manner::default()));
         }
@@ -130,6 +143,7 @@ fn run(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Exec { .. }
         | Command::Call { .. }
+        | Command::Profile { .. }
         | Command::Shell { .. }
         | Command::Repl { .. } => Err(Failure::new(code::USAGE, "nothing to run was named")),
         Command::Check { print_defaults: true, .. } => {

@@ -142,7 +142,7 @@ impl Source {
 
     /// The path within the tree, when `file` means a file of the tree: by its path there, or by
     /// its path in the file system.
-    fn within(&self, file: &Path) -> Option<String> {
+    pub fn within(&self, file: &Path) -> Option<String> {
         let known = |path: &Path| {
             let path = path.to_str()?;
             self.namespace.contains(path).then(|| path.to_owned())
@@ -154,6 +154,17 @@ impl Source {
         let tree = self.namespace.tree();
         let tree = std::fs::canonicalize(tree).unwrap_or_else(|_| tree.to_owned());
         known(whole.strip_prefix(tree).ok()?)
+    }
+
+    /// The modules.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// The bash modules that a script of the tree is given; `None` where that is not known.
+    pub fn reach(&self, target: Target<'_>, args: &[OsString]) -> Option<Vec<String>> {
+        let Target::File(file) = target else { return None };
+        self.namespace.reach(&self.within(Path::new(file))?, args).ok()?
     }
 
     /// `launch` in its surroundings.
@@ -213,9 +224,10 @@ impl Source {
             return Ok(root.clone());
         }
         let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-        let home = || set("HOME").map(|home| home.join(".local/state"));
+        let home =
+            || set("HOME").filter(|home| home.is_dir()).map(|home| home.join(".local/state"));
         set("XDG_STATE_HOME").or_else(home).map(|folder| folder.join("ldi")).ok_or_else(|| {
-            let what = "there is no folder for the job's state: set HOME or XDG_STATE_HOME";
+            let what = "there is no folder for the job's state: set HOME or XDG_STATE_HOME to one";
             Failure::new(code::FAILED, what)
         })
     }

@@ -28,6 +28,7 @@ pub mod machine;
 pub mod metrics;
 pub mod notify;
 pub mod plan;
+pub mod profile;
 pub mod release;
 pub mod secret;
 pub mod select;

@@ -6,6 +6,7 @@ mod lint;
 mod lint_hostile;
 mod lint_publish;
 mod new;
+mod profile;
 mod setting;
 mod test;
 mod test_words;

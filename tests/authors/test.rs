@@ -65,12 +65,16 @@ fn bash_tests_are_judged_one_by_one() -> Result<()> {
         return Ok(());
     }
     let tree = Tree::new()?;
-    tree.file("modules/greet.sh", "greet() { echo \"hello $1\"; }\n")?
+    // A module's setup is no test's.
+    let module = "greet() { echo \"hello $1\"; }\nsetup() { touch \"$lib/called\"; }\n";
+    tree.file("modules/greet.sh", module)?
+        .file("tests/b_test.sh", "test_other() { :; }\n")?
         .file("tests/a_test.sh", BASH)?;
     let results = tree.results(&[])?;
     assert_eq!(results.done.code(), 1);
     judged(BASH, &results)?;
     let torn = std::fs::read_to_string(tree.path().join("teardown"))?;
+    ensure!(!tree.path().join("called").exists(), "a module's setup was called");
     ensure!(torn.lines().count() >= 10 && torn.lines().all(|l| l == "torn down 1"), "{torn}");
     let output = results.all["results"].to_string();
     ensure!(output.len() < 4 << 20, "{} bytes of results", output.len());
@@ -196,6 +200,58 @@ fn a_file_that_cannot_be_read_is_a_failed_file() -> Result<()> {
         let (really, why) = results.of(name)?;
         ensure!(really == outcome && why.contains(said), "{name}: {really}: {why}");
     }
+    // Whoever asks for one of its tests is told as well.
+    let results = tree.results(&["--filter", "a_test.sh::test_a"])?;
+    assert_eq!(results.of("a_test.sh")?.0, "failed");
+    Ok(())
+}
+
+/// What careful authors put at the top of every file changes nothing of the runner's.
+const STRICT: &str = r#"set -euo pipefail
+set -C
+IFS=$'\n\t'
+trap 'echo cleaned >>"$tree/cleaned"' EXIT
+setup() { here=1; }
+teardown() { [ "$here" = 1 ]; }
+test_words() {
+  stub a 'echo "$*"'
+  stub a 'echo "again $*"'
+  run a b c
+  run a b c
+  assert_status 0
+  assert_output "again b c"
+  conf n x
+  conf n y
+  fact x y
+  clock 2026-11-21
+  pretend macos
+  assert_equal "a b c"$'\n'"a b c" "$(calls a)"
+  run false
+  assert_status 1
+}
+test_first_failure() {
+  assert_equal 1 2
+  assert_equal 3 4
+}
+test_unset_word() { clock; }
+"#;
+
+#[test]
+fn a_file_may_be_strict() -> Result<()> {
+    if !ready()? {
+        return Ok(());
+    }
+    let tree = Tree::new()?;
+    tree.file("tests/a_test.sh", STRICT)?;
+    let results = tree.results(&[])?;
+    let (outcome, why) = results.of("::test_words")?;
+    ensure!(outcome == "passed", "{why}");
+    let (outcome, why) = results.of("::test_first_failure")?;
+    ensure!(outcome == "failed" && why.contains("'2'") && !why.contains("'4'"), "{why}");
+    ensure!(results.of("::test_unset_word")?.1.contains("clock TIME"), "{}", results.all);
+    // Once for the listing, once for each test.
+    let cleaned = std::fs::read_to_string(tree.path().join("cleaned"))?;
+    assert_eq!(cleaned.lines().count(), 4);
     Ok(())
 }
 

@@ -193,3 +193,42 @@ fn the_words_do_what_docs_testing_says() -> Result<()> {
     ensure!(done.code() == 0, "{done}\n{}", done.out());
     Ok(())
 }
+
+/// What the examples of docs/testing.md test.
+const DISK_CHECK: &str = r#"#!/bin/bash
+df -P -k | while read -r _ _ _ _ percent point; do
+  [ "$point" = Mounted ] && continue
+  echo "disk $point: ${percent%\%} % used: nearly full"
+  logger -t disk_check "disk $point is full"
+done
+"#;
+const DISK_TOOLS: &str = r#"import subprocess
+
+
+def full():
+    lines = subprocess.check_output(["df", "-P", "-k"], universal_newlines=True).splitlines()[1:]
+    return [line.split()[5] for line in lines if int(line.split()[4].rstrip("%")) > 90]
+"#;
+
+#[test]
+fn the_examples_of_the_guide_pass() -> Result<()> {
+    if !ready()? {
+        return Ok(());
+    }
+    let tree = Tree::new()?;
+    tree.file("scripts/every15/disk_check", DISK_CHECK)?
+        .file("modules/disk_tools.py", DISK_TOOLS)?;
+    let guide = std::fs::read_to_string(e2e::parts::repository().join("docs/testing.md"))?;
+    let mut found = 0;
+    for block in guide.split("\n    # tests/").skip(1) {
+        let (name, rest) = block.split_once('\n').unwrap_or_default();
+        let lines = rest.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
+        let text: Vec<&str> = lines.map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
+        tree.file(&format!("tests/{name}"), &format!("{}\n", text.join("\n")))?;
+        found += 1;
+    }
+    assert_eq!(found, 2);
+    let done = tree.test(&[])?;
+    ensure!(done.code() == 0 && done.out().contains("2 tests in 2 files: 2 passed"), "{done}");
+    Ok(())
+}

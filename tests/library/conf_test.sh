@@ -3,7 +3,7 @@
 test_values() {
   conf t '# a = comment
 a = 1
-  b=two words  
+  b=two words'"  "'
 c = x=y
 a = last
 d =

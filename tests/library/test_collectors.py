@@ -72,7 +72,11 @@ class Geolocation(Asked):
 
     def test_access_points(self):
         self.conf("location", "service = https://x\nwifi = on\n")
-        points = [r"02\:00\:00\:00\:00\:0B:70:our net", r"02\:00\:00\:00\:00\:0A:100:a\:b", r"02\:00\:00\:00\:00\:0C:50:not_nomap"]
+        points = [
+            r"02\:00\:00\:00\:00\:0B:70:our net",
+            r"02\:00\:00\:00\:00\:0A:100:a\:b",
+            r"02\:00\:00\:00\:00\:0C:50:not_nomap",
+        ]
         self.stub("nmcli", "\n".join(points) + "\n")
         self.at(0, VIENNA)
         sent = [
@@ -139,6 +143,36 @@ class Agents(ldi_test.Case):
             self.assertEqual(sorted(json.loads(answer.stdout)), ["installed", "recent", "running"], name)
 
 
+class DoNotFlap(ldi_test.Case):
+    def test_a_firewall_that_another_program_has_locked(self):
+        self.pretend("linux")
+        main = self.script("scripts/collect/firewall").main
+        self.stub("ip6tables", status=4)
+        self.stub("nft", status=1)
+        self.stub("iptables", "-P INPUT DROP\n")
+        known = main()
+        self.assertEqual((known["status"], list(known["layers"])), ("on", ["iptables"]))
+        self.stub("iptables", status=4, stderr="Another app is currently holding the xtables lock")
+        self.assertEqual(main(), known)
+        self.stub("iptables", "-P INPUT ACCEPT\n")
+        self.assertEqual(main()["status"], "off", "what is known counts at once")
+        self.stub("iptables", status=127)
+        self.assertEqual(main(), {"layers": {}, "status": "unknown"}, "it was removed")
+
+    def test_whole_answers(self):
+        for name, command, said in (
+            ("network_devices", "ip", "[]"),
+            ("hd_encryption", "lsblk", '{"blockdevices": []}'),
+        ):
+            self.pretend("linux")
+            self.stub(command, said)
+            known = self.ldi_exec("scripts/collect/" + name).stdout
+            self.stub(command, status=1)
+            self.assertEqual(self.ldi_exec("scripts/collect/" + name).stdout, known, name)
+            self.clock(int(time.time()) + 2 * 86400)
+            self.assertEqual(self.ldi_exec("scripts/collect/" + name).stdout, '"unknown"\n', name)
+
+
 class Desktops(ldi_test.Case):
     def setUp(self):
         self.pretend("linux")
@@ -173,7 +207,11 @@ class Desktops(ldi_test.Case):
             path.unlink()
 
     def test_cinnamon(self):
-        keys = {"screensaver lock-enabled": "true", "session idle-delay": "uint32 600", "screensaver lock-delay": "uint32 5"}
+        keys = {
+            "screensaver lock-enabled": "true",
+            "session idle-delay": "uint32 600",
+            "screensaver lock-delay": "uint32 5",
+        }
         lines = ['"get org.cinnamon.desktop.%s") echo "%s" ;;' % pair for pair in keys.items()]
         self.stub_body("gsettings", 'case "$*" in\n%s\nesac' % "\n".join(lines))
         entry = self.collector.cinnamon("alice", os.geteuid())
@@ -186,8 +224,19 @@ class Desktops(ldi_test.Case):
         self.assertEqual(found, [("bob", "cinnamon"), ("carol", "kde")])
 
 
-class DebianRelease(ldi_test.Case):
-    def test_by_the_table(self):
+class NewerRelease(ldi_test.Case):
+    def test_fedora(self):
+        self.pretend("linux")
+        release = {"NAME": "Fedora Linux", "VERSION_ID": "40", "SUPPORT_END": "2025-05-13"}
+        with mock.patch("conf_tools.read_shell", lambda path: release):
+            with mock.patch.object(update_tools.os.path, "exists", lambda path: False):
+                for today, expected in (("2025-05-13", "unknown"), ("2025-05-14", True)):
+                    self.clock(today)
+                    self.assertEqual(update_tools.release_available(), expected)
+                del release["SUPPORT_END"]
+                self.assertEqual(update_tools.release_available(), "unknown")
+
+    def test_debian(self):
         self.pretend("linux")
         with mock.patch.object(sys_tools, "get_os_name", lambda: "Debian GNU/Linux"):
             with mock.patch.object(sys_tools, "get_os_version", lambda: "12"):

@@ -81,7 +81,13 @@ class Download(Network):
         self.failed("more than 1 MB", "/large", megabytes=1)
 
     def test_what_is_refused(self):
-        for url in ("http://example.com/", "ftp://localhost/", "file:///etc/passwd", "http://localhost@example.com/", ""):
+        for url in (
+            "http://example.com/",
+            "ftp://localhost/",
+            "file:///etc/passwd",
+            "http://localhost@example.com/",
+            "",
+        ):
             with self.assertRaisesRegex(ValueError, "https"):
                 net_tools.download(url, HELLO, self.file)
         for sha256 in ("", "abc", "g" * 64):

@@ -46,7 +46,9 @@ class Facts(ldi_test.Case):
         self.stub("sw_vers", "14.5\n")
         self.stub("system_profiler", PROFILER)
         self.stub("ioreg", '    {\n      "IOPlatformUUID" = "01234567-89AB-CDEF-0123-456789ABCDEF"\n    }\n')
-        self.stub_body("sysctl", 'case "$*" in *memsize) echo 17179869184 ;; *) echo "{ sec = 1000, usec = 0 } x" ;; esac')
+        self.stub_body(
+            "sysctl", 'case "$*" in *memsize) echo 17179869184 ;; *) echo "{ sec = 1000, usec = 0 } x" ;; esac'
+        )
         self.stub("stat", "alice\n")
         self.clock(4600)
         expected = ["macos", "macOS", "14.5", "aarch64", "test.local", "C02XL0THJHD4", "MacBook Pro"]

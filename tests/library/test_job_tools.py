@@ -2,6 +2,7 @@ import os
 
 import ldi_test
 
+import account_tools
 import job_tools
 
 
@@ -18,6 +19,17 @@ class Secret(ldi_test.Case):
         self.assertEqual(job_tools.ldi_secret("wifi_psk"), "open sesame")
         with self.assertRaisesRegex(RuntimeError, "read before"):
             job_tools.ldi_secret("wifi_psk")
+
+    def test_joining_a_domain_takes_it(self):
+        self.pretend("linux")
+        self.conf("directory", "domain = ad.example.com\nuser = joiner\n")
+        self.stub_body("realm", 'case $1 in join) cat >"%s" ;; esac' % (self.work / "said"))
+        self.stub("timedatectl")
+        self.give(b"hush hush\n")
+        os.environ["LDI_SECRET_AD_PASSWORD_FD"] = os.environ["LDI_SECRET_WIFI_PSK_FD"]
+        account_tools.bind_to_ad(hostname="pc1")
+        self.assertEqual((self.work / "said").read_text(), "hush hush\n")
+        self.assertNotIn("hush", "".join(self.calls()))
 
     def test_only_the_last_line_end_goes(self):
         self.give(b"a\n\n")

@@ -68,7 +68,9 @@ def test_bash_functions_begin_with_their_usage():
 
 def test_python_functions_say_what_they_do_in_one_line():
     faults = [
-        name for name, text in python_functions().items() if not text or not text.splitlines()[0].endswith((".", ";", ":"))
+        name
+        for name, text in python_functions().items()
+        if not text or not text.splitlines()[0].endswith((".", ";", ":"))
     ]
     assert not faults, faults
 

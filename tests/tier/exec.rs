@@ -130,6 +130,7 @@ fn as_a_job_a_script_sees_what_the_job_sees() -> Result<()> {
     let job = seen(&client.output("daily/look")?);
     ensure!(job.len() > 12 && job["LDI_JOB"] == "daily/look", "{report} {job:?}");
 
+    fs::create_dir(client.sandbox.path("home"))?;
     let exec = |words: &[&str]| {
         let mut command = command(&bin("ldi")?);
         command.arg("--config").arg(client.sandbox.config()).args(words);

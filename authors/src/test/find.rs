@@ -31,8 +31,8 @@ pub struct Found {
     pub language: Language,
 }
 
-/// The test files that `words` mean, or all of `tree`, by name. A word is a path from here or
-/// within the tree; a folder means the test files beneath it.
+/// The test files that `words` mean, or all of `tree`, by name. A word is a path within
+/// the tree, else from here; a folder means the test files beneath it.
 pub fn find(tree: &Path, words: &[OsString]) -> Result<Vec<Found>, Error> {
     let mut paths = Vec::new();
     if words.is_empty() {
@@ -40,8 +40,8 @@ pub fn find(tree: &Path, words: &[OsString]) -> Result<Vec<Found>, Error> {
     }
     for word in words {
         let here = Path::new(word);
-        let path = std::fs::canonicalize(here)
-            .or_else(|_| std::fs::canonicalize(tree.join(here)))
+        let path = std::fs::canonicalize(tree.join(here))
+            .or_else(|_| std::fs::canonicalize(here))
             .map_err(|e| Error::Usage(format!("there are no tests at {}: {e}", here.display())))?;
         if path.is_dir() {
             walk(&path, MAX_DEPTH, &mut paths)?;

@@ -46,7 +46,7 @@ pub async fn run(
     let mut output = Output::new(Receiver::from_owned_fd(reader.into())?);
     let begun = Instant::now();
     let mut command = tokio::process::Command::from(command);
-    let mut child = command.spawn()?;
+    let mut child = command.kill_on_drop(true).spawn()?;
     // With it goes the last end of the pipe that is ours to write to.
     drop(command);
     let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);

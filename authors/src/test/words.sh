@@ -97,7 +97,7 @@ run() {
   (
     [ -z "$__test_e" ] || set -e
     "$@"
-  ) >"$__test_dir/stdout" 2>"$__test_dir/stderr"
+  ) >|"$__test_dir/stdout" 2>|"$__test_dir/stderr"
   status=$?
   { stdout=$(<"$__test_dir/stdout") stderr=$(<"$__test_dir/stderr"); } 2>/dev/null
   output=$stdout
@@ -125,7 +125,7 @@ __test_stub() {
     '' | */* | -*) __test_fail "stub NAME [BODY]: '$1' is no name of a command" || return ;;
   esac
   # What a stub does is the test's: it has the commands that the test took away.
-  printf '#!%s\nPATH=%q\n%s\n' "$BASH" "$work/bin:$__test_path" "$2" >"$work/bin/$1" &&
+  printf '#!%s\nPATH=%q\n%s\n' "$BASH" "$work/bin:$__test_path" "$2" >|"$work/bin/$1" &&
     "$__test_chmod" 755 "$work/bin/$1" && hash -r
 }
 
@@ -165,7 +165,8 @@ fact() {
 
 # clock TIME: seconds since 1970, or YYYY-MM-DD[THH:MM[:SS]] in UTC.
 clock() {
-  local text=${1%Z} seconds y m d h=0 min=0 s=0
+  local text=${1:-} seconds y m d h=0 min=0 s=0
+  text=${text%Z}
   case $text in
     '' | *[!0-9T:-]*) __test_fail "clock TIME: '${1:-}' is neither seconds nor YYYY-MM-DD[THH:MM[:SS]]" || return ;;
     [0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*)
@@ -179,7 +180,7 @@ clock() {
       seconds=$((365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + d - 719469))
       seconds=$((seconds * 86400 + h * 3600 + min * 60 + s))
       ;;
-    *[!0-9]*) __test_fail "clock TIME: '$1' is neither seconds nor YYYY-MM-DD[THH:MM[:SS]]" || return ;;
+    *[!0-9]*) __test_fail "clock TIME: '${1:-}' is neither seconds nor YYYY-MM-DD[THH:MM[:SS]]" || return ;;
     *) seconds=$text ;;
   esac
   export LDI_TEST_CLOCK=$seconds PYTHONPATH=$__test_site
@@ -213,6 +214,6 @@ conf() {
   fi
   # Never through a link into the tree.
   "$__test_rm" -f "$work/lib/conf/$1.conf"
-  printf %s "${2:-}" >"$work/lib/conf/$1.conf"
+  printf %s "${2:-}" >|"$work/lib/conf/$1.conf"
   export LDI_LIB=$work/lib
 }

@@ -243,6 +243,36 @@ Example: ldi submit --json")]
         )]
         words: Vec<OsString>,
     },
+    /// Runs a file and says what it cost: time, memory, processes, files.
+    #[command(after_help = "\
+The script's exit status is the command's own. Processes and files need strace (Linux). The report
+goes to standard error; with --json it goes to standard output, and the script's output to standard
+error.
+
+Example: ldi profile --tree . scripts/daily/recon")]
+    Profile {
+        /// An unpublished tree.
+        #[arg(long, value_name = "DIR")]
+        tree: Option<PathBuf>,
+        #[command(flatten)]
+        manner: Manner,
+        /// FILE is a function of the library.
+        #[arg(long)]
+        call: bool,
+        /// Without strace: true times, no processes and files.
+        #[arg(long)]
+        no_trace: bool,
+        #[command(flatten)]
+        out: Json,
+        /// A path inside the tree, or any file; then its arguments.
+        #[arg(
+            required = true,
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "FILE [ARG]"
+        )]
+        words: Vec<OsString>,
+    },
     /// Starts a bash with every function of the library.
     #[command(after_help = "Example: ldi shell --tree .")]
     Shell {
