@@ -144,7 +144,8 @@ impl Machine {
 
     /// `ldi enroll` at `server` with `token`.
     pub fn enroll(&self, server: &Server, token: &str, more: &[&str]) -> Result<Done> {
-        let words = [&["enroll", "--server", &server.url(), "--token", token], more].concat();
+        let url = server.url();
+        let words = [&["enroll", "--server", &url, "--token", token], more].concat();
         self.sandbox.ldi(&words)
     }
 
