@@ -132,11 +132,13 @@ fn run(cli: Cli) -> Result<u8> {
                 json: out.json,
             });
         }
-        Command::Shell { tree } => {
-            return Err(exec::exec(&file, tree.as_deref(), Target::Shell, &[], Manner::default()));
+        Command::Shell { tree, noop } => {
+            let manner = Manner { noop: *noop, as_job: false };
+            return Err(exec::exec(&file, tree.as_deref(), Target::Shell, &[], manner));
         }
-        Command::Repl { tree } => {
-            return Err(exec::exec(&file, tree.as_deref(), Target::Repl, &[], Manner::default()));
+        Command::Repl { tree, noop } => {
+            let manner = Manner { noop: *noop, as_job: false };
+            return Err(exec::exec(&file, tree.as_deref(), Target::Repl, &[], manner));
         }
         _ => {}
     }

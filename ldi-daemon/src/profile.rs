@@ -4,13 +4,14 @@
 //! runs once, as `ldi exec` would run it; what cannot be measured here is said to be so, never
 //! guessed.
 
+mod seen;
 mod start;
 mod text;
 mod trace;
 
 use std::{
     ffi::OsString,
-    os::unix::process::ExitStatusExt,
+    os::unix::process::{CommandExt, ExitStatusExt},
     path::Path,
     process::{Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -24,7 +25,8 @@ use crate::{
     Failure, Result, cli,
     exec::{Manner, Source, Target},
 };
-use trace::{Trace, Tracer};
+use seen::Trace;
+use trace::Tracer;
 
 /// What a run took.
 #[derive(Debug, Serialize)]
@@ -43,7 +45,7 @@ struct Profile {
     system_seconds: f64,
     /// Of the largest process.
     peak_memory_bytes: u64,
-    /// It is not more than what this program takes itself, so it is only known to be at most that.
+    /// It is not more than what any child seems to have, so it is only known to be at most that.
     peak_memory_is_a_bound: bool,
     /// bash modules that were sourced; `null` where that is not known.
     modules: Option<Vec<String>>,
@@ -94,8 +96,9 @@ pub fn profile(order: &Order<'_>) -> Result<u8> {
     if order.json {
         command.stdout(std::io::stderr());
     }
-    let Ran { status, ran, floor } =
-        run(command).map_err(|e| Failure::io("start", &program, &e))?;
+    let floor = floor(kind)?;
+    let before = usage(UsageWho::RUSAGE_CHILDREN)?;
+    let (status, ran) = run(command).map_err(|e| Failure::io("start", &program, &e))?;
     let used = usage(UsageWho::RUSAGE_CHILDREN)?;
     let trace = tracing.map(|tracing| tracing.end(source.namespace().tree()));
     // strace's own start is not the script's.
@@ -107,8 +110,8 @@ pub fn profile(order: &Order<'_>) -> Result<u8> {
         exit_status: code(status),
         wall_seconds: wall.as_secs_f64(),
         start_seconds: start.map(|start| start.min(wall).as_secs_f64()),
-        user_seconds: seconds(used.user_time()),
-        system_seconds: seconds(used.system_time()),
+        user_seconds: seconds(used.user_time() - before.user_time()),
+        system_seconds: seconds(used.system_time() - before.system_time()),
         peak_memory_bytes: memory(&used),
         peak_memory_is_a_bound: memory(&used) <= floor,
         modules: (kind == start::Kind::Bash)
@@ -125,24 +128,30 @@ pub fn profile(order: &Order<'_>) -> Result<u8> {
     Ok(profile.exit_status)
 }
 
-struct Ran {
-    status: ExitStatus,
-    ran: Duration,
-    /// What this program took when it started the script: less is not seen of a child.
-    floor: u64,
-}
-
 /// Runs it to its end; an interrupt of the terminal reaches the script, and we report all the same.
-fn run(command: Command) -> std::io::Result<Ran> {
+fn run(command: Command) -> std::io::Result<(ExitStatus, Duration)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let _interrupt = signal(SignalKind::interrupt())?;
         let _quit = signal(SignalKind::quit())?;
         let mut command = tokio::process::Command::from(command);
-        let floor = getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| memory(&usage));
         let begun = Instant::now();
         let status = command.spawn()?.wait().await?;
-        Ok(Ran { status, ran: begun.elapsed(), floor })
+        Ok((status, begun.elapsed()))
+    })
+}
+
+/// The least memory that a child seems to have: the system counts what a process had before it
+/// became another program, which is a part of this one after a fork, and all of it after a vfork.
+fn floor(kind: start::Kind) -> Result<u64> {
+    let mut least = Command::new("/bin/sh");
+    // Without it the floor is lower than it could be, and nothing else is wrong.
+    let _ = silent(least.args(["-c", ":"])).status();
+    let seen = memory(&usage(UsageWho::RUSAGE_CHILDREN)?);
+    Ok(match kind {
+        // What is given no descriptors is started by vfork.
+        start::Kind::Other => seen.max(memory(&usage(UsageWho::RUSAGE_SELF)?)),
+        start::Kind::Bash | start::Kind::Python => seen,
     })
 }
 
@@ -174,7 +183,8 @@ fn seconds(time: nix::sys::time::TimeVal) -> f64 {
     Duration::new(u64::try_from(seconds).unwrap_or(0), micros.saturating_mul(1000)).as_secs_f64()
 }
 
-/// A command that says nothing.
+/// A command that says nothing, and is started by fork as a script is: with an account, its own.
 fn silent(command: &mut Command) -> &mut Command {
+    command.uid(nix::unistd::geteuid().as_raw());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
 }

@@ -1,5 +1,7 @@
 import sys
-if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+# In a child that multiprocessing started: what its parent was given. Else None.
+_given = globals().get("_given")
+if not (_given or sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
     del sys.path[0]
 import posix
 import _frozen_importlib
@@ -27,9 +29,18 @@ def _text(raw):
     return raw.decode(sys.getfilesystemencoding(), "surrogateescape")
 
 
-_head = _read(112).split(b"\0", 6)
-_mode, _tree, _file, _code, _late, _flags = map(_text, _head[:6])
-_table = _head[6]
+_head = _given[1] if _given else _read(112)
+_fields = _head.split(b"\0", 7)
+_mode, _tree, _file, _code, _late, _flags, _rest = map(_text, _fields[:7])
+_table = _fields[7]
+_main_text = _given[2] if _given else _read(111) if _file else b""
+
+
+def _more(name):
+    """What few starts need is compiled when it is needed."""
+    if name not in globals():
+        exec(compile(_rest, _more.__code__.co_filename, "exec"), globals())
+    return globals()[name]
 
 
 def _hash(data):
@@ -104,6 +115,13 @@ class LibraryLoader:
         with open(path, "rb") as file:
             return file.read()
 
+    def get_resource_reader(self, name):
+        try:
+            from importlib.readers import FileReader
+        except ImportError:  # 3.9 takes what lies beside the package by itself
+            return None
+        return FileReader(self)
+
 
 class LibraryFinder:
     """Finds what the index lists, and beneath its packages nothing else."""
@@ -112,6 +130,8 @@ class LibraryFinder:
     def find_spec(name, path=None, target=None):
         row = _row(name)
         if row is None:
+            if name in ("multiprocessing.popen_spawn_posix", "multiprocessing.forkserver"):
+                _more("_give_children")()
             parent = name.rpartition(".")[0]
             if parent and "s" in _flags and _row(parent) is not None:
                 raise ModuleNotFoundError("No module named %r" % name, name=name)
@@ -142,38 +162,20 @@ for _at, _finder in enumerate(sys.meta_path):
 else:
     sys.meta_path.append(LibraryFinder)
 
-del sys.argv[0]
+
+if _given:
+    _more("_become_child")()
+else:
+    del sys.argv[0]
 _main = type(sys)("__main__")
 _main.__builtins__ = __builtins__
 _main.__loader__ = None
 _main.__spec__ = None
-sys.modules["__main__"] = _main
 _space = _main.__dict__
-if _file:
-    _main.__file__ = _file
-
-
-def _tools(text):
-    """Makes every *_tools module that text may mean a global, read when it is first used."""
-    import importlib.util
-    every = text is None or any(word in text for word in ("globals", "eval", "exec", "vars", "dir", "locals"))
-    for line in _table.split(b"\n"):
-        name = line.partition(b"\0")[0]
-        if not name.endswith(b"_tools") or b"." in name:
-            continue
-        name = name.decode()
-        if not every and name not in text:
-            continue
-        module = sys.modules.get(name)
-        if module is None:
-            spec = LibraryFinder.find_spec(name)
-            if spec.loader is None:
-                continue
-            spec.loader = importlib.util.LazyLoader(spec.loader)
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[name] = module
-            spec.loader.exec_module(module)
-        _space.setdefault(name, module)
+if not _given:
+    sys.modules["__main__"] = _main
+    if _file:
+        _main.__file__ = _file
 
 
 def _function():
@@ -187,12 +189,14 @@ def _function():
 def _start():
     if _mode == "call":
         return _call(_function)
+    if _mode == "module":
+        return _call(_more("_module"))
     if "g" in _flags:
-        _tools(_code if _mode == "code" and "i" not in _flags else None)
+        _more("_tools")(_code if _mode == "code" and "i" not in _flags else None)
     if _mode == "code":
         exec(compile(_code, "<string>", "exec", 0, True), _space)
     elif _mode == "file":
-        exec(compile(_read(111), _file, "exec", 0, True), _space)
+        exec(compile(_main_text, _file, "exec", 0, True), _space)
 
 
 def _own(tb):
@@ -228,4 +232,5 @@ def _run():
         raise SystemExit(1)
 
 
-_run()
+if not _given:
+    _run()

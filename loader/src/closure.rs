@@ -103,10 +103,16 @@ impl Walk<'_> {
         if takes_args {
             for arg in args {
                 let mut words = Vec::new();
+                // `eval` would make other names of it.
+                if arg.as_bytes().iter().any(|b| b"\\'\"$`{".contains(b)) {
+                    return true;
+                }
                 scan::tokens(arg.as_bytes(), &mut words);
                 words.iter().for_each(|word| self.text(word));
             }
         }
+        // Called by bash itself.
+        self.text(b"command_not_found_handle");
         // A variable of the environment that a module sets reaches every child.
         for (name, _) in std::env::vars_os() {
             self.text(name.as_bytes());

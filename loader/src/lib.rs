@@ -7,6 +7,7 @@
 mod bash;
 mod bytes;
 mod closure;
+mod cores;
 mod index;
 mod interpreter;
 mod launch;
@@ -145,18 +146,19 @@ pub fn build_index(
 
 fn index_bytes(tree: &Path, mut files: Vec<File>, verified: bool) -> Result<Vec<u8>, Error> {
     files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
-    let mut modules = Vec::new();
-    for (at, file) in files.iter().enumerate() {
-        if tree::is_bash_module(&file.path) {
-            let entry = Entry {
-                path: &file.path,
-                size: file.size,
-                sha256: verified.then_some(file.sha256.as_slice()),
-                executable: file.executable,
-            };
-            modules.push((at, bytes::read(tree, &entry)?));
-        }
-    }
+    let places: Vec<usize> =
+        (0..files.len()).filter(|&at| tree::is_bash_module(&files[at].path)).collect();
+    let read = |at: &usize| {
+        let file = &files[*at];
+        let entry = Entry {
+            path: &file.path,
+            size: file.size,
+            sha256: verified.then_some(file.sha256.as_slice()),
+            executable: file.executable,
+        };
+        Ok((*at, bytes::read(tree, &entry)?))
+    };
+    let modules = cores::map(&places, read).into_iter().collect::<Result<_, Error>>()?;
     let python = python::table(&files, "modules", verified);
     Ok(index::build(&index::Input { files: &files, modules, verified, python }))
 }

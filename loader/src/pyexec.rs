@@ -9,15 +9,17 @@ use crate::{
     python::{self, Task},
 };
 
-const USAGE: &str = "pyexec [--onerror SCRIPT] [-c|--eval CODE] [-i|--interp] FILE ARGS…";
+const USAGE: &str =
+    "pyexec [--onerror SCRIPT] [-c|--eval CODE | -m MODULE] [-i|--interp] FILE ARGS…";
 
-/// `pyexec [--onerror SCRIPT] [-c|--eval CODE] [-i|--interp] FILE ARGS…` (IT-30). What stands
-/// behind the first word that is no option belongs to the program. With CODE there is no FILE, and
-/// `sys.argv` is `-c` and what follows.
+/// `pyexec [--onerror SCRIPT] [-c|--eval CODE | -m MODULE] [-i|--interp] FILE ARGS…` (IT-30). What
+/// stands behind the first word that is no option belongs to the program. With CODE there is no
+/// FILE, and `sys.argv` is `-c` and what follows. With MODULE what follows it is its own.
 pub fn pyexec(namespace: &Namespace, args: &[OsString]) -> Result<Launch, Error> {
     let mut args = args.iter().cloned().peekable();
     let mut late = None;
     let mut code: Option<OsString> = None;
+    let mut module: Option<OsString> = None;
     let mut interactive = false;
     let usage = |what: &str| Error::Usage(format!("{what}; usage: {USAGE}"));
     while let Some(option) = args.peek() {
@@ -41,6 +43,10 @@ pub fn pyexec(namespace: &Namespace, args: &[OsString]) -> Result<Launch, Error>
             "-c" | "--eval" => {
                 code = Some(value("code")?);
             }
+            "-m" => {
+                module = Some(value("a module")?);
+                break;
+            }
             "-i" | "--interp" => interactive = true,
             "--" => break,
             _ => return Err(usage(&format!("pyexec does not know {name}"))),
@@ -55,6 +61,11 @@ pub fn pyexec(namespace: &Namespace, args: &[OsString]) -> Result<Launch, Error>
     if let Some(code) = &code {
         task.code = Some(code);
         task.argv = [OsString::from("-c")].into_iter().chain(args).collect();
+        return python::launch(namespace, python_program("pyexec")?, task);
+    }
+    if let Some(module) = &module {
+        task.module = Some(module);
+        task.argv = [OsString::from("-m")].into_iter().chain(args).collect();
         return python::launch(namespace, python_program("pyexec")?, task);
     }
     let Some(file) = args.next() else {

@@ -9,6 +9,8 @@ use std::{
 use crate::{Error, File, Launch, Namespace, bytes};
 
 const BOOT: &str = include_str!("boot.py");
+/// What few starts need, as text until then.
+const MORE: &str = include_str!("more.py");
 const FD_BOOT: i32 = 110;
 const FD_SCRIPT: i32 = 111;
 const FD_TABLE: i32 = 112;
@@ -25,6 +27,8 @@ pub struct Task<'a> {
     pub code: Option<&'a OsStr>,
     /// `module.function`.
     pub call: Option<&'a str>,
+    /// `-m`.
+    pub module: Option<&'a OsStr>,
     /// Then a prompt.
     pub interactive: bool,
     /// Every `*_tools` is a global.
@@ -44,16 +48,17 @@ pub fn launch(namespace: &Namespace, program: PathBuf, task: Task<'_>) -> Result
         head.extend_from_slice(text);
         head.push(0);
     };
-    let mode: &[u8] = match (&task.call, &task.code, &task.file) {
-        (Some(_), ..) => b"call",
-        (_, Some(_), _) => b"code",
-        (.., Some(_)) => b"file",
-        _ => b"none",
+    let (mode, what): (&[u8], &[u8]) = match &task {
+        Task { call: Some(name), .. } => (b"call", name.as_bytes()),
+        Task { module: Some(name), .. } => (b"module", name.as_bytes()),
+        Task { code: Some(code), .. } => (b"code", code.as_bytes()),
+        Task { file: Some(_), .. } => (b"file", b""),
+        _ => (b"none", b""),
     };
     field(mode);
     field(namespace.tree.as_os_str().as_bytes());
     field(task.file.as_ref().map_or(b"", |(_, path)| path.as_os_str().as_bytes()));
-    field(task.call.map(str::as_bytes).or(task.code.map(OsStr::as_bytes)).unwrap_or_default());
+    field(what);
     field(task.late.as_ref().map_or(b"", |(_, path)| path.as_os_str().as_bytes()));
     let mut flags = String::new();
     for (on, flag) in
@@ -64,6 +69,7 @@ pub fn launch(namespace: &Namespace, program: PathBuf, task: Task<'_>) -> Result
         }
     }
     field(flags.as_bytes());
+    field(MORE.as_bytes());
     if let Some(folder) = task.beside {
         head.extend_from_slice(&siblings(namespace, folder));
     }
@@ -72,8 +78,9 @@ pub fn launch(namespace: &Namespace, program: PathBuf, task: Task<'_>) -> Result
 
     // In the name that Python leaves out of tracebacks, as it does with its own import code.
     let boot = format!(
-        "exec(compile(r'''{BOOT}''', '<frozen importlib._bootstrap_external>', 'exec'), \
-         {{'__name__': 'ldi', '__builtins__': __builtins__}})\n"
+        "b = r'''{BOOT}'''\n\
+         exec(compile(b, '<frozen importlib._bootstrap_external>', 'exec'), \
+         {{'__name__': 'ldi', '__builtins__': __builtins__, '_source': b}})\n"
     );
     let mut fds = vec![(bytes::seal(boot.as_bytes())?, FD_BOOT), (bytes::seal(&head)?, FD_TABLE)];
     if let Some((text, _)) = &task.file {

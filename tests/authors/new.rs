@@ -57,6 +57,8 @@ fn every_kind_passes_its_test_and_is_clean() -> Result<()> {
         let results = tree.results(&[])?;
         ensure!(results.done.code() == 0, "{}", results.all);
         ensure!(results.all["passed"].as_u64() >= Some(9), "{}", results.all);
+        let lint = run(&mut tree.codesync(&["lint"])?)?.success()?;
+        ensure!(lint.out().contains(": 0 errors, 0 warnings"), "{lint}");
         let mut check = command(&program("shellcheck")?);
         check.args(["--severity=style", "--shell=bash", "--"]);
         for (_, _, python, file, test) in ALL {

@@ -72,6 +72,21 @@ fn processes_files_and_modules_are_named() -> Result<()> {
 }
 
 #[test]
+fn what_a_script_leaves_in_the_background_goes_on_unharmed() -> Result<()> {
+    let Some(tree) = tree()? else { return Ok(()) };
+    let text = "#!/bin/bash\n(sleep 3; /bin/echo on >\"$WHERE/new\" && mv \"$WHERE/new\" \"$WHERE/left\") >/dev/null 2>&1 &\n";
+    tree.file("scripts/daily/leaves", text)?;
+    profile(&tree, &["scripts/daily/leaves"])?.success()?;
+    for _ in 0..1200 {
+        if tree.path().join("scripts/left").exists() {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    anyhow::bail!("it never came to its end")
+}
+
+#[test]
 fn times_and_memory_are_measured_without_strace_too() -> Result<()> {
     let Some(tree) = tree()? else { return Ok(()) };
     let done = profile(&tree, &["--json", "--no-trace", "--call", "big_tools.take"])?.success()?;

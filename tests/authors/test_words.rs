@@ -44,6 +44,12 @@ test_stub() {
   quiet x
   assert_equal "quiet x" "$(calls quiet)"
   assert_equal 3 "$(calls | wc -l | tr -d ' ')"
+  stub again 'again'
+  run again
+  assert_output "*the stub again calls itself*"
+  inner() { run echo inner; echo "outer $output"; }
+  run inner
+  assert_output "outer inner"
   (calls never) || fail "no calls are no error"
 }
 test_stub_of_what_was_run_before() {

@@ -11,6 +11,7 @@ mod git;
 mod instructions;
 mod job;
 mod lint;
+mod loader;
 mod numbers;
 mod site;
 
@@ -84,7 +85,7 @@ enum Case {
     Instructions,
     /// What a job of a tier costs beside its own program.
     Job,
-    /// Starting scripts through the loader.
+    /// Starting scripts through the loader, and the index that it needs.
     Loader,
     /// Linting a tree.
     Lint,
@@ -186,7 +187,11 @@ fn measure(mut args: Args) -> Result<bool> {
         figures.extend(list);
     }
     if wants(Case::Loader) {
-        loader();
+        println!("\nthe loader, {} rounds", args.rounds);
+        let mut list = loader::starts(args.rounds)?;
+        list.extend(loader::index(args.rounds)?);
+        numbers::print(&list);
+        figures.extend(list);
     }
     if let Some(path) = &args.json {
         let list: Vec<_> = figures.iter().map(Figure::json).collect();
@@ -213,14 +218,4 @@ fn facts() -> Result<String> {
         first("rsync", &["--version"])?,
         first("ssh", &["-V"])?,
     ))
-}
-
-/// The loader measures itself, in its own example.
-fn loader() {
-    println!("\nloader");
-    let done = parts::example("bench").and_then(|path| run(&mut e2e::command(&path)));
-    match done.and_then(e2e::Done::success) {
-        Ok(done) => print!("{}", done.out()),
-        Err(error) => println!("not measured: {error:#}"),
-    }
 }

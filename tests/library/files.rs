@@ -1,6 +1,6 @@
 //! What holds for every shipped file, seen without running it.
 
-use std::{collections::BTreeMap, os::unix::fs::PermissionsExt};
+use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
@@ -120,11 +120,17 @@ fn header_keys_are_known() -> Result<()> {
 fn nothing_needs_more_than_bash_3_2_and_both_systems() -> Result<()> {
     let mut found = Vec::new();
     let mut files = modules("sh")?;
-    files.extend(shipped("scripts")?);
-    for file in files {
-        if !is_bash(&file)? {
-            continue;
+    for script in shipped("scripts")? {
+        if is_bash(&script)? {
+            files.push(script);
         }
+    }
+    // What tests are driven with, and what `codesync new` begins with.
+    for folder in ["authors/src/test", "authors/src/new"] {
+        let bash = |path: &PathBuf| path.extension().is_some_and(|e| e == "sh");
+        files.extend(shipped(folder)?.into_iter().filter(bash));
+    }
+    for file in files {
         for (number, line) in text(&file)?.lines().enumerate() {
             let code = line.trim_start();
             for (new, instead) in TOO_NEW {

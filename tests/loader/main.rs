@@ -3,10 +3,13 @@
 
 mod arguments;
 mod differential;
+mod grammar;
 mod interpreters;
 mod namespace;
 mod pyexec;
 mod python;
+mod python_differential;
 mod setting;
 mod swap;
 mod tampered;
+mod versions;

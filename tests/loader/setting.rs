@@ -5,7 +5,7 @@ use std::{
     fs,
     os::unix::{fs::PermissionsExt, process::ExitStatusExt},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use anyhow::{Context, Result};
@@ -29,7 +29,18 @@ pub struct End {
 
 impl Library {
     pub fn new() -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("library").tempdir()?;
+        Self::within(tempfile::Builder::new().prefix("library").tempdir()?)
+    }
+
+    /// In memory where there is such a folder: hundreds of them wait for no disk.
+    pub fn light() -> Result<Self> {
+        match tempfile::Builder::new().prefix("library").tempdir_in("/dev/shm") {
+            Ok(folder) => Self::within(folder),
+            Err(_) => Self::new(),
+        }
+    }
+
+    fn within(folder: tempfile::TempDir) -> Result<Self> {
         fs::create_dir_all(folder.path().join("lib/modules"))?;
         Ok(Self { folder, files: Vec::new() })
     }
@@ -87,13 +98,18 @@ pub fn run(launch: Launch) -> Result<End> {
 }
 
 pub fn end(command: &mut Command) -> Result<End> {
-    let done = command.stdin(Stdio::null()).output().context("cannot start")?;
-    Ok(End {
-        out: String::from_utf8_lossy(&done.stdout).into_owned(),
-        err: String::from_utf8_lossy(&done.stderr).into_owned(),
-        code: done.status.code(),
-        signal: done.status.signal(),
-    })
+    Ok(command.stdin(Stdio::null()).output().context("cannot start")?.into())
+}
+
+impl From<Output> for End {
+    fn from(done: Output) -> Self {
+        Self {
+            out: String::from_utf8_lossy(&done.stdout).into_owned(),
+            err: String::from_utf8_lossy(&done.stderr).into_owned(),
+            code: done.status.code(),
+            signal: done.status.signal(),
+        }
+    }
 }
 
 /// The output of a script that is expected to end with 0 and without complaint.

@@ -45,7 +45,8 @@ def _stub(name, body):
     path = work / "bin" / name
     # What a stub does is the test's: it has the commands that the test took away.
     found = shlex.quote("%s:%s" % (work / "bin", _path))
-    path.write_text("#!%s\nPATH=%s\n%s\n" % (_bash, found, body))
+    first = shlex.quote(str(_site / "stub.sh"))
+    path.write_text("#!%s\nPATH=%s\n. %s\n%s\n" % (_bash, found, first, body))
     path.chmod(0o755)
 
 

@@ -17,6 +17,7 @@ use crate::Error;
 const SITE: &[(&str, &str)] = &[
     ("driver.sh", include_str!("driver.sh")),
     ("words.sh", include_str!("words.sh")),
+    ("stub.sh", include_str!("stub.sh")),
     ("date.sh", include_str!("date.sh")),
     ("uname.sh", include_str!("uname.sh")),
     ("sw_vers.sh", include_str!("sw_vers.sh")),

@@ -92,14 +92,15 @@ assert_output() {
 
 # run COMMAND [ARG]…: in a subshell that has the same options, `set -e` included.
 run() {
-  local __test_e=
+  # A run within a run has files of its own.
+  local __test_e='' __test_at=$__test_dir/run.$BASH_SUBSHELL
   case $- in *e*) __test_e=1 && set +e ;; esac
   (
     [ -z "$__test_e" ] || set -e
     "$@"
-  ) >|"$__test_dir/stdout" 2>|"$__test_dir/stderr"
+  ) >|"$__test_at.out" 2>|"$__test_at.err"
   status=$?
-  { stdout=$(<"$__test_dir/stdout") stderr=$(<"$__test_dir/stderr"); } 2>/dev/null
+  { stdout=$(<"$__test_at.out") stderr=$(<"$__test_at.err"); } 2>/dev/null
   output=$stdout
   if [ -n "$stderr" ]; then
     output=${stdout:+$stdout$'\n'}$stderr
@@ -125,7 +126,7 @@ __test_stub() {
     '' | */* | -*) __test_fail "stub NAME [BODY]: '$1' is no name of a command" || return ;;
   esac
   # What a stub does is the test's: it has the commands that the test took away.
-  printf '#!%s\nPATH=%q\n%s\n' "$BASH" "$work/bin:$__test_path" "$2" >|"$work/bin/$1" &&
+  printf '#!%s\nPATH=%q\n. %q\n%s\n' "$BASH" "$work/bin:$__test_path" "$__test_site/stub.sh" "$2" >|"$work/bin/$1" &&
     "$__test_chmod" 755 "$work/bin/$1" && hash -r
 }
 

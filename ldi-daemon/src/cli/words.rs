@@ -296,6 +296,9 @@ Example: ldi profile --tree . scripts/daily/recon")]
         /// An unpublished tree.
         #[arg(long, value_name = "DIR")]
         tree: Option<PathBuf>,
+        /// Sets LDI_NOOP=1, as for exec.
+        #[arg(long)]
+        noop: bool,
     },
     /// Starts a Python with every module of the library.
     #[command(after_help = "Example: ldi repl")]
@@ -303,6 +306,9 @@ Example: ldi profile --tree . scripts/daily/recon")]
         /// An unpublished tree.
         #[arg(long, value_name = "DIR")]
         tree: Option<PathBuf>,
+        /// Sets LDI_NOOP=1, as for exec.
+        #[arg(long)]
+        noop: bool,
     },
     /// Shows which version of ldi serves, and what became of new ones.
     #[command(after_help = "Example: ldi update revert      (back to the packaged ldi)")]

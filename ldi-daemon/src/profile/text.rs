@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, io::Write as _};
 
-use super::{Profile, trace::Files};
+use super::{Profile, seen::Files};
 use crate::logs::harmless;
 
 /// So many lines of each list.

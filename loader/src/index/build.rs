@@ -8,7 +8,7 @@ use super::{
     STRINGS, UNIT_GENERAL, UNITS, VERIFIED, checksum, fits,
 };
 use crate::{
-    File,
+    File, cores,
     scan::{self, Kind},
 };
 
@@ -84,7 +84,7 @@ pub fn build(input: &Input<'_>) -> Vec<u8> {
     order.sort_by_key(|(file, _)| input.files[*file].path.as_bytes());
 
     let mut names: BTreeMap<Vec<u8>, Name> = BTreeMap::new();
-    let facts = scan_all(&order);
+    let facts = cores::map(&order, |(_, text)| scan::scan(text));
     let mut first_unit = Vec::with_capacity(order.len());
     let mut flags = Vec::with_capacity(order.len());
     let mut units = 0u32;
@@ -140,27 +140,6 @@ pub fn build(input: &Input<'_>) -> Vec<u8> {
     }
     writer.sections[PYTHON].extend_from_slice(&input.python);
     writer.finish(if input.verified { VERIFIED } else { 0 })
-}
-
-/// Scans every module, on all cores where there are many.
-fn scan_all<'a>(order: &[&'a (usize, Vec<u8>)]) -> Vec<scan::Facts<'a>> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(4);
-    let some = |part: &[&'a (usize, Vec<u8>)]| {
-        part.iter().map(|(_, text)| scan::scan(text)).collect::<Vec<_>>()
-    };
-    if order.len() < 100 || cores < 2 {
-        return some(order);
-    }
-    let share = order.len().div_ceil(cores);
-    std::thread::scope(|scope| {
-        let parts: Vec<_> =
-            order.chunks(share).map(|part| (part, scope.spawn(|| some(part)))).collect();
-        // Scanning does not panic; if it did, it would be done again here, where it is seen.
-        parts
-            .into_iter()
-            .flat_map(|(part, done)| done.join().unwrap_or_else(|_| some(part)))
-            .collect()
-    })
 }
 
 /// Finds the functions that run their arguments, directly or through another such function.
@@ -244,6 +223,7 @@ impl Writer {
             names.get(*var).is_some_and(|n| n.defs.iter().any(|(m, ..)| *m != module))
         };
         let general = unit.general
+            || unit.disturbs
             || unit.risky.iter().any(|name| runs_arguments(names, name))
             || unit.trusted_vars.iter().any(elsewhere);
         let start = narrow(self.sections[LISTS].len() / 4);

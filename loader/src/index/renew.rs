@@ -222,7 +222,7 @@ fn used(former: &Index, unit: &Unit<'_>, module: u32) -> Option<Used> {
         let Some(at) = former.find_name(name) else { return Some(false) };
         Some(former.defs(at)?.iter().any(|def| def.module != module))
     };
-    let mut general = unit.general;
+    let mut general = unit.general || unit.disturbs;
     for name in &unit.risky {
         general |= runs(name)?;
     }

@@ -17,6 +17,16 @@ pub(super) enum Stop {
     CaseItem,
 }
 
+/// The commands between two ends of a line, or two `;`.
+struct List {
+    /// Its first definition.
+    from: usize,
+    /// What comes next may not run, or not in this shell.
+    maybe: bool,
+    /// An operator was read, so a newline does not end it.
+    open: bool,
+}
+
 const CLOSERS: [&[u8]; 4] = [b"fi", b"done", b"esac", b"}"];
 
 impl<'a> Scanner<'a> {
@@ -27,14 +37,16 @@ impl<'a> Scanner<'a> {
             self.facts.unsure = true;
             self.i = self.end;
         } else {
-            self.commands_inner(stop);
+            let mut list = List { from: self.facts.defs.len(), maybe: false, open: false };
+            self.commands_inner(stop, &mut list);
+            self.end_list(&mut list);
         }
         self.depth -= 1;
     }
 
-    fn commands_inner(&mut self, stop: Stop) {
+    fn commands_inner(&mut self, stop: Stop, list: &mut List) {
         loop {
-            self.blanks(true);
+            self.blanks(false);
             let Some(b) = self.peek() else {
                 if stop != Stop::End {
                     self.facts.unsure = true;
@@ -42,6 +54,14 @@ impl<'a> Scanner<'a> {
                 return;
             };
             match b {
+                b'\n' => {
+                    self.i += 1;
+                    self.heredoc_bodies();
+                    if !list.open {
+                        self.end_list(list);
+                    }
+                    continue;
+                }
                 b')' => {
                     self.i += 1;
                     if stop == Stop::Paren {
@@ -56,7 +76,10 @@ impl<'a> Scanner<'a> {
                     }
                     self.facts.unsure = true;
                 }
-                b';' | b'&' | b'|' if !self.starts(b"&>") => self.i += 1,
+                b';' | b'&' | b'|' if !self.starts(b"&>") => {
+                    self.operator(list);
+                    continue;
+                }
                 b'(' if self.at(1) == Some(b'(') && self.arithmetic(2) => {
                     self.effect();
                 }
@@ -80,7 +103,39 @@ impl<'a> Scanner<'a> {
                     }
                 }
             }
+            list.open = false;
         }
+    }
+
+    /// `;`, `&`, `&&`, `|` or `||` between commands.
+    fn operator(&mut self, list: &mut List) {
+        let both = self.starts(b"&&") || self.starts(b"||");
+        let pipe = !both && self.peek() == Some(b'|');
+        let back = !both && self.peek() == Some(b'&');
+        self.i += if both || self.starts(b"|&") { 2 } else { 1 };
+        if pipe || back {
+            // In a shell of its own: what it sets is not seen here.
+            for def in self.facts.defs.get_mut(list.from..).unwrap_or_default() {
+                if def.kind != Kind::Readonly {
+                    def.kind = Kind::Loose;
+                }
+            }
+        }
+        if both || pipe {
+            list.open = true;
+            if !std::mem::replace(&mut list.maybe, true) {
+                self.conditional += 1;
+            }
+        } else {
+            self.end_list(list);
+        }
+    }
+
+    fn end_list(&mut self, list: &mut List) {
+        if std::mem::take(&mut list.maybe) {
+            self.conditional -= 1;
+        }
+        list.from = self.facts.defs.len();
     }
 
     /// Skips blanks, comments, and with `lines` also newlines.

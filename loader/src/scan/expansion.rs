@@ -47,20 +47,7 @@ impl<'a> Scanner<'a> {
             }
             Some(b'\'') if !in_quotes => {
                 self.i += 2;
-                let piece = self.i;
-                while let Some(b) = self.peek() {
-                    self.i += 1;
-                    match b {
-                        b'\'' => return self.words(piece, self.i),
-                        b'\\' => {
-                            // Which character it becomes is not worked out.
-                            self.i = (self.i + 1).min(self.end);
-                            word.push(b'\\');
-                        }
-                        _ => word.push(b),
-                    }
-                }
-                self.facts.unsure = true;
+                self.ansi_quoted(word);
             }
             Some(b'"') if !in_quotes => {
                 self.i += 2;
@@ -236,12 +223,31 @@ impl<'a> Scanner<'a> {
             return false;
         }
         self.i += skip;
+        if assigns(&self.s[self.i..j]) {
+            self.effect();
+        }
         let saved = self.end;
         self.end = j;
-        self.expansions();
+        self.numbers();
         self.end = saved;
         self.i = j + 2;
         true
+    }
+
+    /// Reads to `end` as arithmetic, where `v$n` is a variable's name.
+    fn numbers(&mut self) {
+        let mut at = self.i;
+        while at < self.end {
+            if self.s[at] == b'$' {
+                let before = self.s[self.i..at].iter().rev().take_while(|b| is_ident(**b)).count();
+                let prefix = self.s[at - before..at].to_vec();
+                if prefix.first().is_some_and(|b| !b.is_ascii_digit()) {
+                    self.unit().patterns.push((prefix, Vec::new()));
+                }
+            }
+            at += 1;
+        }
+        self.expansions();
     }
 
     /// Reads to `end` as text in which only expansions mean something.
@@ -359,4 +365,14 @@ impl<'a> Scanner<'a> {
             }
         }
     }
+}
+
+/// Whether arithmetic sets a variable: `=`, `+=`, `++`, but not `==`, `<=`, `>=`, `!=`.
+fn assigns(text: &[u8]) -> bool {
+    text.windows(2).any(|two| two == b"++" || two == b"--")
+        || text.iter().enumerate().any(|(at, &b)| {
+            let shift = at > 1 && matches!(&text[at - 2..at], b"<<" | b">>");
+            let compares = at > 0 && b"=!<>".contains(&text[at - 1]) && !shift;
+            b == b'=' && text.get(at + 1) != Some(&b'=') && !compares
+        })
 }

@@ -1,16 +1,16 @@
 //! What a simple command means for a closure: whether it forms names at run time, and whether it
 //! may stand at a module's top level without effect.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::borrow::Cow;
 
 use super::{
-    Facts, Kind, Scanner, Src, is_ident,
+    Kind, Scanner, is_ident, is_name,
     word::{Exp, Word},
 };
 
 /// Commands that only look, as a test or within a substitution at a module's top level.
 const PURE: [&[u8]; 5] = [b"[", b"test", b":", b"true", b"false"];
-const PURE_INSIDE: [&[u8]; 11] = [
+const PURE_INSIDE: [&[u8]; 10] = [
     b"uname",
     b"hostname",
     b"id",
@@ -20,7 +20,6 @@ const PURE_INSIDE: [&[u8]; 11] = [
     b"printf",
     b"echo",
     b"cd",
-    b"command",
     b"type",
 ];
 
@@ -97,15 +96,50 @@ fn ident(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&b| is_ident(b))
 }
 
-fn option(word: &Word<'_>, letters: &[u8]) -> bool {
+/// What stood in a command beside its words.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around {
+    pub(super) redirected: bool,
+    /// `NAME=…` behind `declare` and its like.
+    pub(super) declared: bool,
+}
+
+/// Whether `word` is an option with one of `letters`.
+pub(super) fn option(word: &Word<'_>, letters: &[u8]) -> bool {
     word.literal().is_some_and(|text| {
         matches!(text.first(), Some(b'-' | b'+')) && text[1..].iter().any(|b| letters.contains(b))
     })
 }
 
+/// Whether a command changes what a plain definition in a later module does: `set -eu`, a trap
+/// for every command.
+fn disturbs(name: &[u8], args: &[Word<'_>]) -> bool {
+    const OPTIONS: [&[u8]; 8] = [
+        b"allexport",
+        b"errexit",
+        b"noexec",
+        b"nounset",
+        b"onecmd",
+        b"posix",
+        b"verbose",
+        b"xtrace",
+    ];
+    const EVENTS: [&[u8]; 3] = [b"ERR", b"DEBUG", b"RETURN"];
+    let any = |from: usize, words: &[&[u8]]| {
+        args.iter().skip(from).any(|a| a.literal().is_none_or(|a| words.contains(&a)))
+    };
+    match name {
+        b"set" => args.iter().any(|a| option(a, b"aentuvx")) || any(0, &OPTIONS),
+        b"trap" => any(1, &EVENTS),
+        // What is given to its name goes elsewhere.
+        b"declare" | b"typeset" => args.iter().any(|a| option(a, b"n")),
+        _ => false,
+    }
+}
+
 impl<'a> Scanner<'a> {
     /// Weighs a simple command.
-    pub(super) fn judge(&mut self, command: &Word<'a>, args: &[Word<'a>], redirected: bool) {
+    pub(super) fn judge(&mut self, command: &Word<'a>, args: &[Word<'a>], around: Around) {
         let Some(name) = command.literal() else {
             self.effect();
             self.sink(command);
@@ -115,7 +149,7 @@ impl<'a> Scanner<'a> {
         if command.globs && name.contains(&b'{') {
             self.unit().general = true;
         }
-        self.top_level(&name, args, redirected);
+        self.top_level(&name, args, around.redirected);
         match name.as_slice() {
             b"eval" => self.eval(args),
             b"." | b"source" => self.source(args),
@@ -124,7 +158,7 @@ impl<'a> Scanner<'a> {
                 self.unit().general |= args.iter().any(|a| a.literal() == Some(b"expand_aliases"));
             }
             b"declare" | b"typeset" | b"local" | b"readonly" | b"export" => {
-                self.declare(&name, args);
+                self.declare(&name, args, around.declared);
             }
             b"set" => self.set(args),
             b"trap" => {
@@ -142,6 +176,11 @@ impl<'a> Scanner<'a> {
                         self.unit().general = true;
                     }
                 }
+            }
+            b"mapfile" | b"readarray" if args.iter().any(|a| option(a, b"C")) => {
+                // One of them is called for each line.
+                self.may_fill(args);
+                args.iter().for_each(|arg| self.sink(arg));
             }
             b"read" | b"mapfile" | b"readarray" | b"getopts" | b"printf" | b"let" => {
                 // Their bare words may be variables that they fill.
@@ -172,7 +211,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// `word` stands where a name of the namespace is looked up.
-    fn sink(&mut self, word: &Word<'a>) {
+    pub(super) fn sink(&mut self, word: &Word<'a>) {
         if word.exps.is_empty() {
             if word.globs && word.prefix.contains(&b'{') {
                 self.unit().general = true;
@@ -254,15 +293,15 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn declare(&mut self, name: &[u8], args: &[Word<'a>]) {
-        let lists = args.iter().any(|a| option(a, b"fFp"));
-        let names = args.iter().any(|a| !option(a, b"aAfFgiIlnprtuxz"));
-        let formed = args.iter().any(|a| !a.exps.is_empty());
-        let by_name = args.iter().any(|a| option(a, b"n")) && name != b"export";
-        // `declare x=…` was read as an assignment and is not among the arguments.
-        let bare = args.is_empty() && self.s[..self.i].ends_with(name);
-        if lists && (!names || formed) || by_name && formed || bare {
-            self.unit().general = true;
+    fn declare(&mut self, name: &[u8], args: &[Word<'a>], declared: bool) {
+        // Without names it prints those that there are.
+        let names = declared || args.iter().any(|a| !option(a, b"aAfFgiIlnprtuxz"));
+        self.unit().general |= !names;
+        // With these it matters what a name meant before.
+        let shows =
+            matches!(name, b"export" | b"readonly") || args.iter().any(|a| option(a, b"fFnprx"));
+        if shows {
+            args.iter().filter(|a| !a.prefix.contains(&b'=')).for_each(|arg| self.sink(arg));
         }
         let readonly = name == b"readonly" || args.iter().any(|a| option(a, b"r"));
         let functions = args.iter().any(|a| option(a, b"fF"));
@@ -295,6 +334,15 @@ impl<'a> Scanner<'a> {
             self.sink(word);
         } else if word.prefix.starts_with(b"$") || word.prefix.starts_with(b"\"$") {
             self.unit().general = true;
+        } else if !word.exps.is_empty() {
+            // A name around an expansion.
+            let before = word.prefix.iter().rev().take_while(|b| is_name(**b)).count();
+            let prefix = word.prefix[word.prefix.len() - before..].to_vec();
+            let after = word.suffix.iter().take_while(|b| is_name(**b)).count();
+            let suffix = word.suffix[..after].to_vec();
+            if !prefix.is_empty() || !suffix.is_empty() {
+                self.unit().patterns.push((prefix, suffix));
+            }
         }
         let text = &word.prefix;
         if text.windows(5).any(|w| w == b"eval ") {
@@ -314,67 +362,18 @@ impl<'a> Scanner<'a> {
                 return;
             }
         }
+        if self.subshell == 0 && disturbs(name, args) {
+            self.unit().disturbs = true;
+        }
         let names_only = matches!(name, b"declare" | b"typeset" | b"readonly")
             && !args.iter().any(|a| option(a, b"xfFptnglu"));
+        let asks = name == b"command" && args.first().is_some_and(|a| option(a, b"vV"));
         let looks = PURE.contains(&name)
-            || self.subshell > 0 && PURE_INSIDE.contains(&name)
-            || redirected && name == b"command" && args.first().is_some_and(|a| option(a, b"vV"))
-            || redirected && name == b"type";
+            || self.subshell > 0 && (PURE_INSIDE.contains(&name) || asks)
+            || redirected && (asks || name == b"type");
         let quiet = looks || names_only && self.subshell == 0;
         if !quiet {
             self.effect();
         }
-    }
-}
-
-impl<'a> Facts<'a> {
-    /// Follows variables that are used as names to where their values come from.
-    pub(super) fn settle(&mut self) {
-        let mut units = std::mem::take(&mut self.units);
-        for unit in &mut units {
-            for var in std::mem::take(&mut unit.var_sinks) {
-                match self.origin(var, &mut HashSet::new()) {
-                    Src::Lit => unit.trusted_vars.push(var),
-                    Src::Pos => {
-                        unit.positional = true;
-                        unit.trusted_vars.push(var);
-                    }
-                    _ => unit.general = true,
-                }
-            }
-            for (name, var) in std::mem::take(&mut unit.call_vars) {
-                match self.origin(var, &mut HashSet::new()) {
-                    Src::Lit => {}
-                    Src::Pos => unit.relays.push(name),
-                    _ => unit.risky.push(name),
-                }
-            }
-            unit.general |= unit.resets && (unit.positional || !unit.relays.is_empty());
-        }
-        self.units = units;
-    }
-
-    /// The least certain of the places that `var` gets its value from in this file.
-    fn origin(&self, var: &'a [u8], seen: &mut HashSet<&'a [u8]>) -> Src<'a> {
-        if !seen.insert(var) {
-            return Src::Lit;
-        }
-        let Some(sources) = self.assigns.get(var) else { return Src::Unknown };
-        if self.bare_args.contains(var) {
-            return Src::Unknown;
-        }
-        let mut result = Src::Lit;
-        for source in sources {
-            let source = match source {
-                Src::Var(other) => self.origin(other, seen),
-                other => *other,
-            };
-            match source {
-                Src::Lit => {}
-                Src::Pos => result = Src::Pos,
-                _ => return Src::Unknown,
-            }
-        }
-        result
     }
 }

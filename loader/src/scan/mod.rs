@@ -8,6 +8,7 @@
 mod command;
 mod expansion;
 mod judge;
+mod origin;
 mod simple;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,9 @@ pub struct Unit<'a> {
     pub words: Vec<Cow<'a, [u8]>>,
     /// A name is formed in a way that cannot be followed: every name may be meant.
     pub general: bool,
+    /// As a module's top level it changes what plain definitions of later modules do: who runs it
+    /// must run them all.
+    pub disturbs: bool,
     /// A positional parameter is used as a name.
     pub positional: bool,
     /// Names formed around an expansion: what stands before and after it.
@@ -102,7 +106,8 @@ pub struct Facts<'a> {
     pub commands: Vec<Range<usize>>,
     /// Offsets of `BASH_SOURCE` where it means "this file" and is expanded here.
     pub own_source: Vec<usize>,
-    assigns: HashMap<&'a [u8], Vec<Src<'a>>>,
+    /// By variable: the unit that sets it, and from what.
+    assigns: HashMap<&'a [u8], Vec<(usize, Src<'a>)>>,
     bare_args: HashSet<&'a [u8]>,
 }
 
@@ -138,6 +143,12 @@ pub fn scan(text: &[u8]) -> Facts<'_> {
     facts.settle();
     if facts.unsure {
         facts.own_source.clear();
+        // Bash may have stopped before any of them.
+        facts
+            .defs
+            .iter_mut()
+            .filter(|d| d.kind != Kind::Readonly)
+            .for_each(|d| d.kind = Kind::Loose);
         let unit = &mut facts.units[0];
         tokens(text, &mut unit.words);
         unit.general = true;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     Heredoc, Kind, Scanner, Src, is_ident,
+    judge::{Around, option},
     word::{Exp, Word},
 };
 
@@ -79,7 +80,8 @@ impl<'a> Scanner<'a> {
     }
 
     pub(super) fn assigned(&mut self, name: &'a [u8], src: Src<'a>) {
-        self.facts.assigns.entry(name).or_default().push(src);
+        let unit = self.unit;
+        self.facts.assigns.entry(name).or_default().push((unit, src));
     }
 
     pub(super) fn source_of(&self, word: &Word<'a>) -> Src<'a> {
@@ -202,7 +204,7 @@ impl<'a> Scanner<'a> {
         let mut args: Vec<Word<'a>> = Vec::new();
         let mut start = self.i;
         let mut name_at = 0..0;
-        let mut redirected = false;
+        let (mut redirected, mut declared) = (false, false);
         loop {
             self.blanks(false);
             match self.peek() {
@@ -247,7 +249,16 @@ impl<'a> Scanner<'a> {
                 matches!(name, b"declare" | b"typeset" | b"local" | b"readonly" | b"export")
             });
             if declares && let Some((name, keeps)) = self.assignment() {
-                self.value(name, keeps);
+                declared = true;
+                if args.iter().any(|arg| option(arg, b"n")) {
+                    // The value is a name.
+                    if let Some(word) = self.word() {
+                        self.sink(&word);
+                    }
+                    self.assigned(name, Src::Unknown);
+                } else {
+                    self.value(name, keeps);
+                }
                 self.declared(command.as_ref(), &args, name);
                 self.unit().words.push(Cow::Borrowed(name));
                 continue;
@@ -269,7 +280,7 @@ impl<'a> Scanner<'a> {
                 if command.exps.is_empty() && !command.quoted && !command.globs {
                     self.facts.commands.push(name_at);
                 }
-                self.judge(&command, &args, redirected);
+                self.judge(&command, &args, Around { redirected, declared });
             }
             None => {
                 for (name, kind) in assigned {

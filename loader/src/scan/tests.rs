@@ -38,6 +38,38 @@ fn definitions_of_the_top_level() {
 }
 
 #[test]
+fn what_may_not_happen_keeps_what_was_there() {
+    for loose in [
+        "[ -n \"$y\" ] && x=1\n",
+        "[ -n \"$y\" ] ||\n  x=1\n",
+        "x=1 | true\n",
+        "true | x=1\n",
+        "{ x=1; } &\n",
+        "[ a ] && [ b ] && { x=1; }\n",
+        "if a && b; then x=1; fi\n",
+        "[ -n \"$y\" ] && return\nx=1\n",
+        "x=1\nbroken( {\n",
+    ] {
+        let facts = scan(loose.as_bytes());
+        assert_eq!(facts.defs.first().map(|d| d.kind), Some(Kind::Loose), "{loose}");
+    }
+    for certain in ["a && b; x=1\n", "a && b\nx=1\n", "a || b\n{ x=1; }\n", "a | b\nx=1\n"] {
+        assert_eq!(defs(certain), [("x".to_owned(), Kind::Scalar)], "{certain}");
+    }
+}
+
+#[test]
+fn top_levels_that_disturb_others() {
+    let disturbs = |text: &str| scan(text.as_bytes()).units[0].disturbs;
+    for loud in ["set -e\n", "set -o nounset\n", "trap f ERR\n", "declare -n r=x\n", "set $x\n"] {
+        assert!(disturbs(loud), "{loud}");
+    }
+    for quiet in ["set -f\n", "trap f EXIT\n", "f() { set -e; }\n", "( set -e )\n", "set -- a\n"] {
+        assert!(!disturbs(quiet), "{quiet}");
+    }
+}
+
+#[test]
 fn effects_of_the_top_level() {
     for quiet in [
         "a=1\n",
@@ -48,6 +80,8 @@ fn effects_of_the_top_level() {
         "case $x in a) y=1 ;; esac\n",
         "if command -v x >/dev/null 2>&1; then y=1; fi\n",
         "declare -a list=(a b)\n",
+        "x=$(( y <= 1 && z == 2 ))\n",
+        "x=$(command -v y)\n",
         ": \"${x:=1}\"\n",
     ] {
         assert!(!scan(quiet.as_bytes()).effects, "{quiet}");
@@ -62,6 +96,9 @@ fn effects_of_the_top_level() {
         ": > /tmp/x\n",
         "for i in 1 2; do eval \"f$i() { :; }\"; done\n",
         "(( x = 1 ))\n",
+        "y=$(( x++ ))\n",
+        ": $(( x <<= 1 ))\n",
+        "x=$(command touch /x)\n",
         "\"$x\"\n",
         "unset -f f\n",
     ] {
@@ -94,6 +131,11 @@ fn names_that_cannot_be_followed() {
         "case x in (", // not understood
         "echo 'open\n",
         "`echo \\`f\\``\n",
+        "export \"$x\"\n",
+        "declare -n r=\"$x\"\n",
+        "declare -a\n",
+        "readonly\n",
+        "mapfile -C \"$x\" -c 1 y\n",
     ] {
         let facts = scan(formed.as_bytes());
         assert!(facts.units.iter().any(|unit| unit.general), "{formed}");
@@ -112,6 +154,10 @@ fn names_that_cannot_be_followed() {
         "trap 'rm -f \"$x\"' EXIT\n",
         "trap \"rm -f $x\" EXIT\n",
         "declare -f name\n",
+        "trap \"rm -f $x $y\" EXIT\n",
+        "export PATH=\"$x\"\n",
+        "declare -n r=name\n",
+        "local \"$x=$y\"\n",
         "set -euo pipefail\n",
     ] {
         let facts = scan(plain.as_bytes());
@@ -133,6 +179,34 @@ fn names_are_found_wherever_they_stand() {
         assert!(found.iter().any(|f| f == name), "{name} of {found:?}");
     }
     assert!(!found.contains(&"no".to_owned()));
+}
+
+#[test]
+fn names_around_expansions_are_patterns() {
+    for (text, prefix, suffix) in [
+        ("\"f$n\"\n", "f", ""),
+        ("${n}_done\n", "", "_done"),
+        ("echo $(( a + i$n ))\n", "i", ""),
+        ("trap \"rm x; f$n y\" EXIT\n", "f", ""),
+        ("echo \"${!v*}\"\n", "v", ""),
+        ("declare -n r=\"v$n\"\n", "v", ""),
+        ("export \"v$n\"\n", "v", ""),
+    ] {
+        let facts = scan(text.as_bytes());
+        let expected = (prefix.as_bytes().to_vec(), suffix.as_bytes().to_vec());
+        assert!(facts.units[0].patterns.contains(&expected), "{text}");
+    }
+    let facts = scan(br"$'f\x31' $'\146\062' $'f\u0033'");
+    for name in ["f1", "f2", "f3"] {
+        assert!(words(&facts, 0).contains(&name.to_owned()), "{name}");
+    }
+}
+
+#[test]
+fn who_hands_on_a_name_is_who_is_asked() {
+    let facts =
+        scan(b"keep() { list+=(\"$1\"); }\nall() { for h in \"${list[@]}\"; do $h; done; }\n");
+    assert!(facts.units[1].positional && facts.units[2].positional);
 }
 
 #[test]

@@ -132,6 +132,60 @@ impl<'a> Scanner<'a> {
         self.facts.unsure = true;
     }
 
+    /// After `$'`, to behind the closing quote.
+    pub(super) fn ansi_quoted(&mut self, word: &mut Word<'a>) {
+        word.quoted = true;
+        let piece = self.i;
+        while let Some(b) = self.peek() {
+            self.i += 1;
+            match b {
+                b'\'' => return self.words(piece, self.i),
+                b'\\' => self.escape(word),
+                _ => word.push(b),
+            }
+        }
+        self.facts.unsure = true;
+    }
+
+    /// After a backslash within `$'…'`.
+    fn escape(&mut self, word: &mut Word<'a>) {
+        let Some(b) = self.peek() else { return };
+        self.i += 1;
+        let code = match b {
+            b'x' => self.digits(16, 2),
+            b'u' => self.digits(16, 4),
+            b'U' => self.digits(16, 8),
+            b'0'..=b'7' => {
+                self.i -= 1;
+                self.digits(8, 3)
+            }
+            b'c' => {
+                self.i = (self.i + 1).min(self.end);
+                None
+            }
+            // A control character or itself: what stands in no name, or is in the text.
+            _ if b.is_ascii_alphabetic() => None,
+            _ => Some(u32::from(b)),
+        };
+        match code.and_then(char::from_u32) {
+            Some(code) => code.encode_utf8(&mut [0; 4]).bytes().for_each(|b| word.push(b)),
+            None => word.push(b' '),
+        }
+    }
+
+    /// A number of at most `most` digits.
+    fn digits(&mut self, radix: u32, most: usize) -> Option<u32> {
+        let mut value: Option<u32> = None;
+        for _ in 0..most {
+            let Some(digit) = self.peek().and_then(|b| char::from(b).to_digit(radix)) else {
+                break;
+            };
+            self.i += 1;
+            value = value.unwrap_or(0).checked_mul(radix).map(|value| value | digit);
+        }
+        value
+    }
+
     /// After the opening quote, to behind the closing one.
     pub(super) fn double_quoted(&mut self, word: &mut Word<'a>) {
         let mut piece = self.i;
