@@ -10,7 +10,8 @@ use crate::{Failure, Result, config::Config, error::code};
 
 /// Writers of PostgreSQL at once; SQLite has one.
 const CONNECTIONS: u32 = 8;
-const WAIT: Duration = Duration::from_secs(20);
+/// Shorter than clients wait for an answer.
+const WAIT: Duration = Duration::from_secs(5);
 
 /// An open database.
 #[derive(Debug, Clone)]

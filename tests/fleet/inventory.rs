@@ -1,7 +1,7 @@
 //! What machines tell is stored once, can be searched, and leaves a trail.
 
 use anyhow::{Result, ensure};
-use e2e::tree;
+use e2e::{postgres::Postgres, tree};
 
 use crate::site::{Machine, Server};
 
@@ -14,7 +14,30 @@ fn enrolled(server: &Server) -> Result<Machine> {
 #[test]
 fn documents_are_searched_and_leave_a_trail() -> Result<()> {
     let Some(server) = Server::new()? else { return Ok(()) };
+    searched(&server)
+}
+
+/// The same on PostgreSQL; and while that is away nothing is lost.
+#[test]
+fn postgresql_is_one_setting() -> Result<()> {
+    let Some(mut server) = Server::new()? else { return Ok(()) };
+    let Some(mut postgres) = Postgres::start()? else { return Ok(()) };
+    server.on(&postgres.url())?;
+    searched(&server)?;
     let machine = enrolled(&server)?;
+    machine.ldi(&["run", "daily"])?;
+    postgres.stop()?;
+    let away = machine.sandbox.ldi(&["submit"])?.expect_code(69)?;
+    ensure!(away.err().contains("503"), "{away}");
+    ensure!(server.curl("/readyz", &[])?.0 == 503 && server.curl("/healthz", &[])?.0 == 200);
+    postgres.serve()?;
+    let report = machine.ldi(&["submit", "--json"])?.json()?;
+    ensure!(report["stored"] == 2, "{report}");
+    Ok(())
+}
+
+fn searched(server: &Server) -> Result<()> {
+    let machine = enrolled(server)?;
     machine.ldi(&["collect", "--submit"])?;
     let show = |condition: &str| server.json(&["clients", "list", "--where", condition]);
     let found = show("os_info.distname = \"debian\" and last_seen < 2d")?;

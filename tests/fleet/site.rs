@@ -36,6 +36,15 @@ impl Server {
         Ok(Some(server))
     }
 
+    /// From now on with this database.
+    pub fn on(&mut self, database: &str) -> Result<()> {
+        self.kill()?;
+        let settings = self.data().join("ldi-server.toml");
+        let text = fs::read_to_string(&settings)?;
+        fs::write(&settings, format!("{text}database = \"{database}\"\n"))?;
+        self.start()
+    }
+
     /// Its folder.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
