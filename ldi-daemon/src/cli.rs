@@ -14,7 +14,7 @@ use clap::{CommandFactory, Parser};
 use crate::{
     Failure, Result, act, apart, check,
     config::{Config, DEFAULT_FILE},
-    daemon,
+    daemon, enrol,
     error::code,
     exec::{self, Manner, Target},
     inspect::{
@@ -161,6 +161,10 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Run { tier, no_sync, dry_run, out } => {
             let order = Order { tier, no_sync, dry_run, due: None };
             act::run_tier(Config::load(&file)?, &order, out.json)
+        }
+        Command::Enroll { server, token, again } => {
+            let token = zeroize::Zeroizing::new(token);
+            enrol::enrol(&file, &server, &token, again)
         }
         Command::Collect { submit, .. } => act::collect(&Config::load(&file)?, submit),
         Command::Submit { apart: true, .. } => {

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod console;
 pub mod daemon;
+pub mod enrol;
 pub mod error;
 pub mod exec;
 pub mod gate;

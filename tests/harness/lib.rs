@@ -9,6 +9,7 @@ pub mod cut;
 pub mod disk;
 pub mod fleet;
 pub mod parts;
+pub mod postgres;
 pub mod process;
 pub mod rng;
 pub mod sandbox;

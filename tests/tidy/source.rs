@@ -25,6 +25,7 @@ const KEPT: &[(&str, &[&str], &str)] = &[
             "codesync/src/source/https.rs",
             "codesync/src/source/https/",
             "ldi-daemon/src/submit/http.rs",
+            "ldi-daemon/src/enrol.rs",
             "ldi-server/src/",
         ],
         "HTTP is opened in one place for each who speaks it",

@@ -62,6 +62,23 @@ pub(super) enum Command {
         #[command(flatten)]
         out: Json,
     },
+    /// Gets this machine an identity from a fleet server.
+    #[command(after_help = "\
+The token comes from `ldi-server token create`. The key is made here and never leaves this machine; it and
+the certificate are written beside the configuration, which gets a [server].
+
+Example: ldi enroll --server https://fleet.example.com:8443 --token ldi1-…")]
+    Enroll {
+        /// Its address.
+        #[arg(long, value_name = "URL")]
+        server: String,
+        /// The token; better in the environment, where other accounts do not see it.
+        #[arg(long, env = "LDI_TOKEN", hide_env_values = true)]
+        token: String,
+        /// Enrols a machine that is enrolled; to the server it is another one.
+        #[arg(long)]
+        again: bool,
+    },
     /// Runs the collectors of the library and prints what they found.
     #[command(after_help = "\
 The collectors are the scripts in scripts/collect/; each prints JSON. What fails is listed beside what
