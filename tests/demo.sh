@@ -33,17 +33,18 @@ show() {
 # number NAME: one number of the JSON on standard input.
 number() { sed -n "s/.*\"$1\": *\\([0-9][0-9]*\\).*/\\1/p" | head -n 1; }
 
-sshd_pid=
+sshd_pid='' fleet_pid=''
 stop() {
-    if [ -n "$sshd_pid" ]; then
-        kill "$sshd_pid" 2>/dev/null || true
-        wait "$sshd_pid" 2>/dev/null || true
-    fi
+    local pid
+    for pid in $sshd_pid $fleet_pid; do
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
 }
 trap stop EXIT
 trap 'exit 130' INT TERM
 
-for name in codesync codesync-shell ldi; do
+for name in codesync codesync-shell ldi ldi-server; do
     [ -x "$programs/$name" ] || fail "$name is not built; run: make build"
 done
 for name in sshd ssh-keygen; do
@@ -72,7 +73,11 @@ cat >"$demo/server" <<EOT
 #!/bin/sh
 exec '$(command -v sshd)' -D -f '$demo/sshd/sshd_config' -E '$demo/sshd/log'
 EOT
-chmod +x "$demo/codesync" "$demo/ldi" "$demo/server"
+cat >"$demo/ldi-server" <<EOT
+#!/bin/sh
+LDI_SERVER_DATA='$demo/fleet' exec '$programs/ldi-server' "\$@"
+EOT
+chmod +x "$demo/codesync" "$demo/ldi" "$demo/server" "$demo/ldi-server"
 say 'The tree is a copy of modules/ scripts/ conf/. The private keys stay in demo/keys.'
 show "$demo/codesync" init
 show "$demo/codesync" publish --tree "$demo/tree"
@@ -182,12 +187,36 @@ cp -p "$demo/before" "$victim"
 rm -f "$demo/before"
 show "$demo/ldi" sync || fail 'the sync after the repair failed'
 
-step "Done in $((SECONDS - begin)) s. The sshd is stopped now. What to try next"
+step '6. A fleet server hears what the machine is and what it did'
+fleet_port=
+for _ in 1 2 3 4 5; do
+    fleet_port=$((20000 + RANDOM % 12000))
+    (exec 3<>"/dev/tcp/127.0.0.1/$fleet_port") 2>/dev/null || break
+done
+show "$demo/ldi-server" init --name localhost --listen "127.0.0.1:$fleet_port"
+"$demo/ldi-server" serve 2>"$demo/fleet/log" &
+fleet_pid=$!
+for try in 1 2 3 4 5 6 7 8 9 10; do
+    (exec 3<>"/dev/tcp/127.0.0.1/$fleet_port") 2>/dev/null && break
+    sleep "0.$try"
+done
+token=$("$demo/ldi-server" token create)
+say 'One token admits one machine, and says whom the machine may believe:'
+show "$demo/ldi" enroll --server "https://localhost:$fleet_port" --token "$token" || fail 'the machine was not enrolled'
+"$demo/ldi" collect --submit >"$demo/inventory.json" || true
+show "$demo/ldi" submit || fail 'the server was not told'
+show "$demo/ldi-server" clients list --where 'last_seen < 1h and exists(os_info.version)'
+client=$("$demo/ldi-server" clients list --json | sed -n 's/.*"client":"\([0-9a-f]*\)".*/\1/p')
+[ -n "$client" ] || fail 'the server knows no machine'
+show "$demo/ldi-server" clients history "$client" --limit 3
+
+step "Done in $((SECONDS - begin)) s. The servers are stopped now. What to try next"
 cat <<EOT
   demo/ldi status                      what this client runs, and since when
   demo/ldi history                     every run; demo/ldi logs RUN shows what it printed
   demo/ldi exec scripts/${changed##*/scripts/}
   demo/codesync log                    what was published, when
   demo/server &                        the limited account again, for demo/ldi sync
+  demo/ldi-server serve &              the fleet server again; demo/ldi-server clients show NAME
   edit demo/tree, then: demo/codesync publish --tree demo/tree
 EOT

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -47,7 +48,7 @@ pub fn enrol(file: &Path, server: &str, token: &str, again: bool) -> Result<u8> 
         return Err(Failure::new(code::USAGE, "--server: write https://"));
     }
     let config = Config::load(file)?;
-    let file = std::path::absolute(file).map_err(|e| Failure::io("find", file, &e))?;
+    let file = std::fs::canonicalize(file).map_err(|e| Failure::io("find", file, &e))?;
     let folder = file.parent().unwrap_or(Path::new("/"));
     let places = Places {
         key: folder.join("machine.key"),
@@ -72,7 +73,10 @@ pub fn enrol(file: &Path, server: &str, token: &str, again: bool) -> Result<u8> 
     let enrolled = runtime.block_on(ask(&base, &ca, &token, &request))?;
     write(&places, &key, &enrolled)?;
     if let Some(text) = text {
-        disk::replace(&file, text.as_bytes(), 0o644)?;
+        // What it was to others, it stays.
+        let mode =
+            std::fs::metadata(&file).map_or(0o644, |there| there.permissions().mode() & 0o777);
+        disk::replace(&file, text.as_bytes(), mode)?;
     }
     print(&format!(
         "enrolled at {base} as {}\nthe daemon tells it from now on (systemctl reload ldi); `ldi collect --submit` does at once\n",

@@ -1,151 +1,18 @@
-//! The command line.
+//! The command line: words to calls, failures to one sentence and an exit code.
 
-use std::{
-    io::Write,
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+mod words;
+
+use std::{io::Write, os::unix::fs::DirBuilderExt, path::Path, process::ExitCode};
 
 use chrono::{TimeDelta, Utc};
-use clap::{Args, Parser, Subcommand};
+use clap::Parser;
 use serde::Serialize;
 
 use crate::{
     Failure, Result, api::App, ca::Ca, clients, condition::Condition, config::Config, db::Db,
     error::code, inventory, rules, serve, tokens,
 };
-
-/// The fleet server: machines enrol, and tell what they are and what they did.
-#[derive(Debug, Parser)]
-#[command(
-    name = "ldi-server",
-    version,
-    arg_required_else_help = true,
-    after_help = "\
-Example, from nothing to a first machine:
-  ldi-server init --name fleet.example.com
-  ldi-server serve &
-  ldi-server token create
-  ldi enroll --server https://fleet.example.com:8443 --token ldi1-…     (on the machine)
-
-Exit codes: 0 done, 1 failed, 2 usage, 69 database unreachable, 77 not permitted, 78 configuration."
-)]
-struct Cli {
-    /// The server's folder
-    #[arg(
-        long,
-        global = true,
-        env = "LDI_SERVER_DATA",
-        default_value = "/var/lib/ldi-server",
-        value_name = "DIR"
-    )]
-    data: PathBuf,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Args)]
-struct Json {
-    /// Prints JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Makes a server: its folder, its authority, its settings
-    Init {
-        /// The name by which machines will reach it
-        #[arg(long)]
-        name: String,
-        /// Where it listens
-        #[arg(long, default_value = "0.0.0.0:8443", value_name = "ADDRESS")]
-        listen: std::net::SocketAddr,
-    },
-    /// Answers until it is told to end
-    Serve,
-    /// Tokens, by which machines enrol
-    #[command(subcommand)]
-    Token(TokenCommand),
-    /// The machines
-    #[command(subcommand)]
-    Clients(ClientsCommand),
-    /// The rules
-    #[command(subcommand)]
-    Rules(RulesCommand),
-}
-
-#[derive(Debug, Subcommand)]
-enum TokenCommand {
-    /// Makes one and prints it; it cannot be shown again
-    Create {
-        /// Machines that it admits
-        #[arg(long, default_value_t = 1)]
-        uses: u32,
-        /// Days that it is good
-        #[arg(long, default_value_t = 7, value_name = "DAYS")]
-        expires: u16,
-        /// What it is for
-        #[arg(long, default_value = "")]
-        note: String,
-        #[command(flatten)]
-        out: Json,
-    },
-    /// Lists those that are good
-    List(Json),
-    /// Ends one
-    Revoke {
-        /// Its name, as in the list
-        token: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum ClientsCommand {
-    /// Lists them
-    #[command(
-        after_help = "Example: ldi-server clients list --where 'os_info.distname = \"debian\" and last_seen < 2d'"
-    )]
-    List {
-        /// Only those of which this holds
-        #[arg(long, value_name = "CONDITION")]
-        r#where: Option<String>,
-        #[command(flatten)]
-        out: Json,
-    },
-    /// Shows all that is known of one, as JSON
-    Show {
-        /// Its name here, or what it calls itself
-        client: String,
-    },
-    /// Shows what changed in its document, newest first
-    History {
-        /// Its name here, or what it calls itself
-        client: String,
-        /// So many changes
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
-        #[command(flatten)]
-        out: Json,
-    },
-    /// Lets a machine in no more
-    Revoke {
-        /// Its name here
-        client: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum RulesCommand {
-    /// Reads the shipped rules and a file of your own, and lists them
-    Check {
-        /// TOML; the server's own rules.toml if none is named
-        file: Option<PathBuf>,
-        #[command(flatten)]
-        out: Json,
-    },
-}
+use words::{Cli, ClientsCommand, Command, Json, RulesCommand, TokenCommand};
 
 /// The whole program.
 pub fn main() -> ExitCode {
@@ -252,7 +119,7 @@ async fn token(folder: &Path, command: TokenCommand) -> Result<()> {
                     one.note,
                 ]);
             }
-            print(&format!("{table}\n"))
+            print(&text(&table))
         }
         TokenCommand::Revoke { token } => match tokens::revoke(&db, &token).await? {
             true => Ok(()),
@@ -310,7 +177,7 @@ async fn machines(folder: &Path, command: ClientsCommand) -> Result<()> {
                     state.to_owned(),
                 ]);
             }
-            print(&format!("{table}\n"))
+            print(&text(&table))
         }
         ClientsCommand::Show { client } => print_json(&find(&db, &client).await?),
         ClientsCommand::History { client, limit, out } => {
@@ -319,19 +186,17 @@ async fn machines(folder: &Path, command: ClientsCommand) -> Result<()> {
             if out.json {
                 return print_json(&rows);
             }
-            let value =
-                |value: Option<serde_json::Value>| value.map_or(String::new(), |v| v.to_string());
             let mut table = table(&["TIME", "WHAT", "", "WAS", "IS"]);
             for row in rows {
                 table.add_row(vec![
                     row.audited_at.format("%Y-%m-%d %H:%M:%S").to_string(),
                     row.path,
                     row.kind,
-                    value(row.old),
-                    value(row.new),
+                    short(row.old.as_ref()),
+                    short(row.new.as_ref()),
                 ]);
             }
-            print(&format!("{table}\n"))
+            print(&text(&table))
         }
         ClientsCommand::Revoke { client } => match clients::revoke(&db, &client, now).await? {
             true => Ok(()),
@@ -346,7 +211,7 @@ async fn machines(folder: &Path, command: ClientsCommand) -> Result<()> {
 fn checked(folder: &Path, file: Option<&Path>, out: &Json) -> Result<()> {
     let own = folder.join("rules.toml");
     let file = file.or_else(|| own.exists().then_some(own.as_path()));
-    let text = match file {
+    let read = match file {
         None => None,
         Some(path) => {
             let length =
@@ -359,7 +224,7 @@ fn checked(folder: &Path, file: Option<&Path>, out: &Json) -> Result<()> {
             Some((path.display().to_string(), text))
         }
     };
-    let own = text.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
+    let own = read.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
     let all = rules::rules(own).map_err(|wrong| Failure::config(wrong.to_string()))?;
     if out.json {
         let shown: Vec<_> = all
@@ -378,7 +243,23 @@ fn checked(folder: &Path, file: Option<&Path>, out: &Json) -> Result<()> {
         let state = if rule.enabled { "" } else { "off" };
         table.add_row(vec![rule.name, state.to_owned(), rule.text]);
     }
-    print(&format!("{table}\n"))
+    print(&text(&table))
+}
+
+/// The beginning of a value, for a column.
+fn short(value: Option<&serde_json::Value>) -> String {
+    const MOST: usize = 40;
+    let text = value.map_or_else(String::new, ToString::to_string);
+    if text.chars().count() <= MOST {
+        return text;
+    }
+    text.chars().take(MOST - 1).chain(['…']).collect()
+}
+
+/// A table without the padding at both ends of its lines.
+fn text(table: &comfy_table::Table) -> String {
+    let line = |line: &str| format!("{}\n", line.strip_prefix(' ').unwrap_or(line).trim_end());
+    table.to_string().lines().map(line).collect()
 }
 
 fn table(heads: &[&str]) -> comfy_table::Table {

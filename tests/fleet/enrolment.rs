@@ -11,7 +11,10 @@ fn a_machine_enrols_and_tells_until_it_is_revoked() -> Result<()> {
     let Some(server) = Server::new()? else { return Ok(()) };
     let machine = Machine::new()?;
     let token = server.token(&[])?;
+    fs::set_permissions(machine.sandbox.config(), fs::Permissions::from_mode(0o640))?;
     let done = machine.enroll(&server, &token, &[])?.success()?;
+    let kept = fs::metadata(machine.sandbox.config())?.permissions().mode() & 0o777;
+    ensure!(kept == 0o640, "ldi.toml became {kept:o}");
     ensure!(done.out().contains("enrolled at https://localhost"), "{done}");
     // The key is for nobody else, and the settings say all of it.
     let folder = machine.sandbox.config();
