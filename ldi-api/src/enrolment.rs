@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 
 /// Where requests go, beneath the server's address.
 pub const PATH: &str = "/api/v1/enrolments";
+/// Where a machine that shows its certificate asks for another one, with a [`Renewal`]; the answer is
+/// [`Enrolled`], with the same name.
+pub const RENEWAL_PATH: &str = "/api/v1/renewals";
 /// Where the authority's certificate is.
 pub const CA_PATH: &str = "/api/v1/ca.pem";
 /// Of the request's form.
@@ -39,6 +42,16 @@ pub struct Enrolment<'a> {
     /// What the machine says of itself: `name`, `machine_id`, `serial`, `os`, `arch`.
     #[serde(borrow)]
     pub facts: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+}
+
+/// The wish for a certificate that lives on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewal<'a> {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// PKCS#10 in PEM, of the same key or another one.
+    #[serde(borrow)]
+    pub csr: Cow<'a, str>,
 }
 
 /// A machine's identity.

@@ -32,6 +32,10 @@ pub struct Answer<'a> {
     /// One for each that the server decided on.
     #[serde(borrow)]
     pub entries: Vec<Verdict<'a>>,
+    /// The certificate that was shown is in the last third of its life: ask for another one, see
+    /// [`RENEWAL_PATH`](crate::enrolment::RENEWAL_PATH).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub renew: bool,
 }
 
 /// Why a request was refused: the body of every answer that is an error.

@@ -12,20 +12,23 @@ use std::{
 
 use codesync::{disk, source::https};
 use ldi_api::{
-    enrolment::{CA_PATH, Enrolled, Enrolment, FORMAT, MOST_BYTES, PATH, Token},
+    enrolment::{
+        CA_PATH, Enrolled, Enrolment, FORMAT, MOST_BYTES, PATH, RENEWAL_PATH, Renewal, Token,
+    },
     submission::Refusal,
 };
 use rcgen::{CertificateParams, KeyPair};
-use reqwest::{Certificate, Client, Response, Url, redirect::Policy};
+use reqwest::{Certificate, Client, RequestBuilder, Response, Url, redirect::Policy};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::{
     Failure, Result,
     cli::{self, print},
-    config::Config,
+    config::{Config, Server},
     error::code,
     machine::Machine,
+    parse, submit,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -66,11 +69,7 @@ pub fn enrol(file: &Path, server: &str, token: &str, again: bool) -> Result<u8> 
     let runtime = cli::runtime()?;
     let ca = runtime.block_on(authority(&base, &token))?;
     let key = KeyPair::generate().map_err(|e| failed(&format!("cannot make a key: {e}")))?;
-    let request = CertificateParams::default()
-        .serialize_request(&key)
-        .and_then(|request| request.pem())
-        .map_err(|e| failed(&format!("cannot make a signing request: {e}")))?;
-    let enrolled = runtime.block_on(ask(&base, &ca, &token, &request))?;
+    let enrolled = runtime.block_on(ask(&base, &ca, &token, &request(&key)?))?;
     write(&places, &key, &enrolled)?;
     if let Some(text) = text {
         // What it was to others, it stays.
@@ -176,6 +175,40 @@ fn pem(text: &[u8]) -> Option<Vec<u8>> {
     CertificateDer::from_pem_slice(text).ok().map(|der| der.to_vec())
 }
 
+/// Gets another certificate for the key that this machine has.
+pub fn renew(server: &Server) -> Result<()> {
+    let (Some(certificate), Some(base)) = (&server.client_certificate, &server.url) else {
+        return Err(Failure::config("[server] has no client_certificate"));
+    };
+    let path = server.client_key.as_ref().unwrap_or(certificate);
+    if path == certificate {
+        return Err(Failure::config("key and certificate share a file, which is not rewritten"));
+    }
+    let text = parse::read_bounded(path, MOST_BYTES as u64)
+        .map(Zeroizing::new)
+        .map_err(|e| Failure::io("read", path, &e))?;
+    let text =
+        std::str::from_utf8(&text).map_err(|e| failed(&format!("{}: {e}", path.display())))?;
+    let key = KeyPair::from_pem(text).map_err(|e| failed(&format!("{}: {e}", path.display())))?;
+    let wish = Renewal { format: FORMAT, csr: request(&key)?.into() };
+    let body = serde_json::to_vec(&wish).map_err(|e| failed(&e.to_string()))?;
+    let (url, client) = submit::way(server, RENEWAL_PATH)?;
+    let enrolled = cli::runtime()?.block_on(exchange(base, client.post(url).body(body)))?;
+    if pem(enrolled.certificate.as_bytes()).is_none() {
+        return Err(failed("the server's answer holds no certificate; nothing was written"));
+    }
+    disk::replace(certificate, enrolled.certificate.as_bytes(), 0o644)?;
+    Ok(())
+}
+
+/// A signing request for `key`, in PEM.
+fn request(key: &KeyPair) -> Result<String> {
+    CertificateParams::default()
+        .serialize_request(key)
+        .and_then(|request| request.pem())
+        .map_err(|e| failed(&format!("cannot make a signing request: {e}")))
+}
+
 async fn ask(base: &str, ca: &Certificate, token: &Token, csr: &str) -> Result<Enrolled> {
     let machine = Machine::this();
     let facts: BTreeMap<_, _> = [
@@ -193,8 +226,12 @@ async fn ask(base: &str, ca: &Certificate, token: &Token, csr: &str) -> Result<E
         .tls_certs_only([ca.clone()])
         .build()
         .map_err(|e| failed(&format!("cannot prepare HTTPS: {e}")))?;
-    let asked = client.post(url(base, PATH)?).body(body).send().await;
-    let response = asked.map_err(|e| unreachable(base, &https::chain(&e)))?;
+    exchange(base, client.post(url(base, PATH)?).body(body)).await
+}
+
+/// The identity that a request gets.
+async fn exchange(base: &str, request: RequestBuilder) -> Result<Enrolled> {
+    let response = request.send().await.map_err(|e| unreachable(base, &https::chain(&e)))?;
     let status = response.status();
     let body = bounded(response).await.map_err(|why| unreachable(base, &why))?;
     if status.is_success() {

@@ -16,6 +16,7 @@ use crate::{
     Failure, Result,
     cli::{print, print_json},
     config::Config,
+    enrol,
     error::code,
     journal::Journal,
     logging,
@@ -23,7 +24,7 @@ use crate::{
     table::{self, table},
 };
 
-pub use http::wrong_url;
+pub use http::{way, wrong_url};
 pub use outing::Outing;
 use step::{Batch, Next};
 
@@ -79,6 +80,9 @@ pub struct Report {
     pub rejected: u64,
     /// Entries that wait.
     pub waiting: u64,
+    /// This machine's certificate should be renewed.
+    #[serde(skip)]
+    renew: bool,
 }
 
 /// `ldi submit`.
@@ -126,6 +130,12 @@ pub fn visit(config: &Config) -> Result<Report> {
         Ok(server) => tell(&journal, &mut |batch| server.exchange(batch)),
         Err(failure) => (Report::default(), Err((failure, None))),
     };
+    // What was told is told; the old certificate is good for a third of its life.
+    if report.renew
+        && let Err(failure) = enrol::renew(&config.server)
+    {
+        tracing::warn!("the machine's certificate was not renewed: {failure}");
+    }
     let ended = match ended {
         Ok(()) => {
             visit.succeeded();
@@ -159,6 +169,7 @@ fn tell(journal: &Journal, exchange: &mut dyn FnMut(&Batch) -> step::Exchange) -
             journal.told(&after.stored, &after.rejected, Utc::now()).map_err(waiting)?;
             report.stored += after.stored.len() as u64;
             report.rejected += after.rejected.len() as u64;
+            report.renew = after.renew;
             match after.next {
                 Next::Batch { of } => most = of,
                 Next::Later { failure, retry_after } => return Err((failure, retry_after)),

@@ -15,12 +15,19 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use chrono::{DateTime, Utc};
 use ldi_api::{
     enrolment,
     submission::{self, Refusal},
 };
 
-use crate::{Failure, ca::Ca, config::Config, db::Db};
+use crate::{
+    Failure,
+    ca::Ca,
+    clients::{self, Known},
+    config::Config,
+    db::Db,
+};
 
 /// A compressed request, as it comes.
 const MOST_SENT: usize = 4 << 20;
@@ -39,6 +46,19 @@ pub struct App {
 /// The handshake checked it against the authority.
 #[derive(Debug, Clone)]
 pub struct Shown(pub Option<String>);
+
+impl Shown {
+    /// The machine whose certificate it is.
+    async fn machine(&self, app: &App, now: DateTime<Utc>) -> Result<Known, Refused> {
+        let Some(serial) = &self.0 else {
+            return Err(Refused::new(StatusCode::UNAUTHORIZED, "show the machine's certificate"));
+        };
+        clients::of_certificate(&app.db, serial, now).await?.ok_or_else(|| {
+            let what = "this certificate is not, or no longer, a machine's";
+            Refused::new(StatusCode::FORBIDDEN, what)
+        })
+    }
+}
 
 /// Why a request gets no answer: what the client is told.
 #[derive(Debug)]
@@ -86,6 +106,10 @@ pub fn router(app: Arc<App>) -> Router {
             post(enrolments::enrol).layer(DefaultBodyLimit::max(enrolment::MOST_BYTES)),
         )
         .route(submission::PATH, post(submissions::submit).layer(DefaultBodyLimit::max(MOST_SENT)))
+        .route(
+            enrolment::RENEWAL_PATH,
+            post(enrolments::renew).layer(DefaultBodyLimit::max(enrolment::MOST_BYTES)),
+        )
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .fallback(|| async { Refused::new(StatusCode::NOT_FOUND, "nothing is here") })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 
 use crate::{
     Result,
@@ -67,29 +67,65 @@ pub async fn enrol(
         .bind(now.timestamp_millis())
         .execute(&mut *transaction)
         .await?;
-    sqlx::query(
-        "INSERT INTO certificates (serial, client, issued, not_after) VALUES ($1, $2, $3, $4)",
-    )
-    .bind(&issued.serial)
-    .bind(&client)
-    .bind(now.timestamp_millis())
-    .bind(issued.not_after.timestamp_millis())
-    .execute(&mut *transaction)
-    .await?;
+    written(&mut transaction, &client, &issued, now).await?;
     transaction.commit().await?;
     Ok(Ok((client, issued)))
 }
 
+/// A certificate that a machine has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Whose it is.
+    pub client: String,
+    /// It is in the last third of its life.
+    pub old: bool,
+}
+
 /// Whose certificate has this serial number, if it is still let in.
-pub async fn of_certificate(db: &Db, serial: &str) -> Result<Option<String>> {
+pub async fn of_certificate(db: &Db, serial: &str, now: DateTime<Utc>) -> Result<Option<Known>> {
     let row = sqlx::query(
-        "SELECT clients.client FROM certificates JOIN clients ON clients.client = certificates.client
+        "SELECT clients.client, issued, not_after FROM certificates JOIN clients ON clients.client = certificates.client
          WHERE serial = $1 AND certificates.revoked IS NULL AND clients.revoked IS NULL",
     )
     .bind(serial)
     .fetch_optional(db.pool())
     .await?;
-    Ok(row.map(|row| row.try_get("client")).transpose()?)
+    let Some(row) = row else { return Ok(None) };
+    let (issued, ends): (i64, i64) = (row.try_get("issued")?, row.try_get("not_after")?);
+    let old = now.timestamp_millis() > ends - (ends - issued) / 3;
+    Ok(Some(Known { client: row.try_get("client")?, old }))
+}
+
+/// Another certificate for a machine; `None` if the request is none.
+pub async fn renew(
+    db: &Db,
+    ca: &Ca,
+    client: &str,
+    csr: &str,
+    days: u32,
+    now: DateTime<Utc>,
+) -> Result<Option<Issued>> {
+    let Some(issued) = ca.client(csr, client, now, days)? else { return Ok(None) };
+    written(&mut *db.pool().acquire().await?, client, &issued, now).await?;
+    Ok(Some(issued))
+}
+
+async fn written(
+    connection: &mut AnyConnection,
+    client: &str,
+    issued: &Issued,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO certificates (serial, client, issued, not_after) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(&issued.serial)
+    .bind(client)
+    .bind(now.timestamp_millis())
+    .bind(issued.not_after.timestamp_millis())
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Lets a machine in no more; whether there was one that was.

@@ -45,6 +45,37 @@ fn a_machine_enrols_and_tells_until_it_is_revoked() -> Result<()> {
     Ok(())
 }
 
+/// A certificate that grows old is renewed with what is told anyway.
+#[test]
+fn a_certificate_is_renewed_in_time_and_once() -> Result<()> {
+    let Some(server) = Server::new()? else { return Ok(()) };
+    let machine = Machine::new()?;
+    machine.enroll(&server, &server.token(&[])?, &[])?.success()?;
+    let folder = machine.sandbox.config();
+    let folder = folder.parent().unwrap_or(&folder).to_owned();
+    let read = |name: &str| fs::read_to_string(folder.join(name));
+    let (first, key) = (read("machine.pem")?, read("machine.key")?);
+    let told = || -> Result<()> {
+        machine.ldi(&["run", "daily"])?;
+        machine.ldi(&["submit"]).map(drop)
+    };
+    told()?;
+    ensure!(read("machine.pem")? == first, "it was young");
+    // As if most of its life were over.
+    let text = "import sqlite3, sys\nwith sqlite3.connect(sys.argv[1]) as db:\n    \
+                db.execute('UPDATE certificates SET issued = issued - 86400000 * 1000')\n";
+    let python = e2e::program("python3")?;
+    let database = server.data().join("ldi-server.db");
+    e2e::run(e2e::command(&python).args(["-c", text]).arg(database))?.success()?;
+    told()?;
+    let second = read("machine.pem")?;
+    ensure!(second != first && read("machine.key")? == key);
+    told()?;
+    ensure!(read("machine.pem")? == second, "it was renewed again");
+    ensure!(server.json(&["clients", "list"])?.as_array().is_some_and(|all| all.len() == 1));
+    Ok(())
+}
+
 #[test]
 fn a_token_is_good_for_what_it_says_and_for_nothing_else() -> Result<()> {
     let Some(server) = Server::new()? else { return Ok(()) };

@@ -29,28 +29,34 @@ pub(super) struct Server {
     runtime: tokio::runtime::Runtime,
 }
 
+/// The address of `path` at the server, and a client that shows the machine's certificate there.
+pub fn way(server: &config::Server, path: &str) -> Result<(Url, Client)> {
+    let url = server.url.as_deref().unwrap_or_default();
+    let address = https::parse(url)
+        .ok()
+        .and_then(|base| Url::parse(&format!("{base}{path}")).ok())
+        .ok_or_else(|| Failure::config(wrong_url(url).unwrap_or_default()))?;
+    let access = Access {
+        timeout: CONNECT,
+        ca_file: server.ca_file.as_deref(),
+        client_certificate: server.client_certificate.as_deref(),
+        client_key: server.client_key.as_deref(),
+        ..Access::default()
+    };
+    let builder = https::client(&access, address.scheme() == "http")?
+        .user_agent(concat!("ldi/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(LIMIT);
+    let client = builder
+        .build()
+        .map_err(|error| Failure::config(format!("cannot prepare HTTPS: {error}")))?;
+    Ok((address, client))
+}
+
 impl Server {
     pub(super) fn new(server: &config::Server) -> Result<Self> {
-        let url = server.url.as_deref().unwrap_or_default();
-        let address = https::parse(url)
-            .ok()
-            .and_then(|base| Url::parse(&format!("{base}{PATH}")).ok())
-            .ok_or_else(|| Failure::config(wrong_url(url).unwrap_or_default()))?;
-        let access = Access {
-            timeout: CONNECT,
-            ca_file: server.ca_file.as_deref(),
-            client_certificate: server.client_certificate.as_deref(),
-            client_key: server.client_key.as_deref(),
-            ..Access::default()
-        };
-        let builder = https::client(&access, address.scheme() == "http")?
-            .user_agent(concat!("ldi/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(LIMIT);
-        let client = builder
-            .build()
-            .map_err(|error| Failure::config(format!("cannot prepare HTTPS: {error}")))?;
-        Ok(Self { client, url: address, runtime: crate::cli::runtime()? })
+        let (url, client) = way(server, PATH)?;
+        Ok(Self { client, url, runtime: crate::cli::runtime()? })
     }
 
     pub(super) fn exchange(&self, batch: &Batch) -> Exchange {

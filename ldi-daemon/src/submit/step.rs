@@ -97,12 +97,14 @@ pub(super) struct After {
     pub(super) rejected: Vec<(Entry, String)>,
     /// What then.
     pub(super) next: Next,
+    /// This machine's certificate should be renewed.
+    pub(super) renew: bool,
 }
 
 /// What follows from the `exchange` of `batch`, for which `most` entries were asked for.
 pub(super) fn step(batch: &Batch, exchange: Exchange, most: usize) -> After {
     let later = |failure, retry_after| Next::Later { failure, retry_after };
-    let nothing = |next| After { stored: Vec::new(), rejected: Vec::new(), next };
+    let nothing = |next| After { stored: Vec::new(), rejected: Vec::new(), next, renew: false };
     match exchange {
         Exchange::Answered(bytes) => answered(batch, &bytes, most),
         Exchange::Refused(why) => match batch.entries.as_slice() {
@@ -110,6 +112,7 @@ pub(super) fn step(batch: &Batch, exchange: Exchange, most: usize) -> After {
                 stored: Vec::new(),
                 rejected: vec![(only.clone(), cut(&why))],
                 next: Next::Batch { of: 1 },
+                renew: false,
             },
             // Halves find the one at fault in few requests.
             entries => nothing(Next::Batch { of: entries.len() / 2 }),
@@ -126,8 +129,10 @@ pub(super) fn step(batch: &Batch, exchange: Exchange, most: usize) -> After {
 }
 
 fn answered(batch: &Batch, bytes: &[u8], most: usize) -> After {
+    let mut renew = false;
     let mut verdicts: BTreeMap<String, (Outcome, String)> = BTreeMap::new();
     if let Ok(answer) = serde_json::from_slice::<Answer<'_>>(bytes) {
+        renew = answer.renew;
         for verdict in answer.entries {
             let reason = verdict.reason.unwrap_or("no reason was given".into());
             verdicts.insert(verdict.entry.into_owned(), (verdict.outcome, cut(&reason)));
@@ -154,7 +159,7 @@ fn answered(batch: &Batch, bytes: &[u8], most: usize) -> After {
         },
         _ => Next::Batch { of: (most * 2).min(MOST_ENTRIES) },
     };
-    After { stored, rejected, next }
+    After { stored, rejected, next, renew }
 }
 
 fn cut(reason: &str) -> String {

@@ -1,12 +1,12 @@
-//! `POST /api/v1/enrolments`.
+//! `POST /api/v1/enrolments` and `/api/v1/renewals`.
 
 use std::collections::BTreeMap;
 
-use axum::{Json, body::Bytes, http::StatusCode};
+use axum::{Extension, Json, body::Bytes, http::StatusCode};
 use chrono::Utc;
-use ldi_api::enrolment::{Enrolled, Enrolment, FORMAT, MOST_FACT, MOST_FACTS};
+use ldi_api::enrolment::{Enrolled, Enrolment, FORMAT, MOST_FACT, MOST_FACTS, Renewal};
 
-use super::{Refused, State};
+use super::{Refused, Shown, State};
 use crate::clients;
 
 pub(super) async fn enrol(app: State, body: Bytes) -> Result<Json<Enrolled>, Refused> {
@@ -41,4 +41,30 @@ pub(super) async fn enrol(app: State, body: Bytes) -> Result<Json<Enrolled>, Ref
             "this token is not good: it was never given, is used up, or has expired",
         )),
     }
+}
+
+pub(super) async fn renew(
+    app: State,
+    Extension(shown): Extension<Shown>,
+    body: Bytes,
+) -> Result<Json<Enrolled>, Refused> {
+    let now = Utc::now();
+    let client = shown.machine(&app, now).await?.client;
+    let wrong = |what: String| Refused::new(StatusCode::BAD_REQUEST, what);
+    let wish: Renewal<'_> = serde_json::from_slice(&body)
+        .map_err(|error| wrong(format!("the request cannot be read: {error}")))?;
+    if wish.format != FORMAT {
+        let what = format!("format {} is not known; this server knows {FORMAT}", wish.format);
+        return Err(wrong(what));
+    }
+    let days = app.config.certificate_days;
+    let issued = clients::renew(&app.db, &app.ca, &client, &wish.csr, days, now).await?;
+    let Some(issued) = issued else {
+        return Err(wrong(
+            "the signing request cannot be read, or is not signed by its own key".to_owned(),
+        ));
+    };
+    tracing::info!(client, "a certificate was renewed");
+    let (certificate, ca) = (issued.pem, app.ca.pem().to_owned());
+    Ok(Json(Enrolled { client, certificate, ca }))
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{MOST_SENT, Refused, Shown, State};
-use crate::{clients, inventory};
+use crate::inventory;
 
 #[derive(Deserialize)]
 struct Submission {
@@ -26,15 +26,8 @@ pub(super) async fn submit(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refused> {
-    let Shown(Some(serial)) = shown else {
-        return Err(Refused::new(StatusCode::UNAUTHORIZED, "show the machine's certificate"));
-    };
-    let Some(client) = clients::of_certificate(&app.db, &serial).await? else {
-        return Err(Refused::new(
-            StatusCode::FORBIDDEN,
-            "this certificate is not, or no longer, a machine's",
-        ));
-    };
+    let now = Utc::now();
+    let known = shown.machine(&app, now).await?;
     let body = match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
         None | Some(b"identity") => body.to_vec(),
         // What unpacks to more is refused while it does.
@@ -63,7 +56,7 @@ pub(super) async fn submit(
     if told.entries.len() > MOST_ENTRIES {
         return Err(wrong(format!("there are more than {MOST_ENTRIES} entries")));
     }
-    let verdicts = inventory::store(&app.db, &client, &told.entries, Utc::now()).await?;
+    let verdicts = inventory::store(&app.db, &known.client, &told.entries, now).await?;
     let entries = verdicts
         .iter()
         .map(|(name, (outcome, reason))| Verdict {
@@ -72,6 +65,6 @@ pub(super) async fn submit(
             reason: reason.as_deref().map(Into::into),
         })
         .collect();
-    let text = serde_json::to_string(&Answer { entries }).unwrap_or_default();
+    let text = serde_json::to_string(&Answer { entries, renew: known.old }).unwrap_or_default();
     Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
 }
