@@ -13,6 +13,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
     sync::Semaphore,
+    task::JoinSet,
     time::timeout,
 };
 use tokio_rustls::{
@@ -66,13 +67,14 @@ pub async fn serve(app: App, ready: impl Fn(SocketAddr)) -> Result<()> {
     let acceptor = TlsAcceptor::from(Arc::new(tls(&app)?));
     let app = Arc::new(app);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut listeners = JoinSet::new();
     for address in &app.config.listen {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|error| failed(&format!("listen on {address}"), &error))?;
         ready(listener.local_addr().map_err(|error| failed("listen", &error))?);
         let (acceptor, app, places) = (acceptor.clone(), Arc::clone(&app), Arc::clone(&places));
-        tokio::spawn(async move { accept(&listener, &acceptor, &app, &places).await });
+        listeners.spawn(async move { accept(&listener, &acceptor, &app, &places).await });
     }
     let listen = |kind| signal(kind).map_err(|error| failed("listen for signals", &error));
     let (mut terminate, mut interrupt) =
@@ -81,6 +83,7 @@ pub async fn serve(app: App, ready: impl Fn(SocketAddr)) -> Result<()> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    listeners.shutdown().await;
     // What was answered is on disk; what was not is asked again.
     let _ =
         timeout(GRACE, places.acquire_many(u32::try_from(CONNECTIONS).unwrap_or(u32::MAX))).await;

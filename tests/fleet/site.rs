@@ -10,6 +10,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use e2e::{Done, Sandbox, bin, command, parts, run};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -102,6 +106,16 @@ impl Server {
         child.kill()?;
         child.wait()?;
         Ok(())
+    }
+
+    /// Asks it to end, and waits until it has; how long that took.
+    pub fn stop(&mut self) -> Result<Duration> {
+        let mut child = self.child.take().context("it does not run")?;
+        let begun = Instant::now();
+        kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGTERM)?;
+        let status = child.wait()?;
+        ensure!(status.success(), "it ended with {status}: {}", self.log()?);
+        Ok(begun.elapsed())
     }
 
     /// What it said.
