@@ -4,7 +4,7 @@ mod words;
 
 use std::{io::Write, os::unix::fs::DirBuilderExt, path::Path, process::ExitCode};
 
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
 use clap::Parser;
 use serde::Serialize;
 
@@ -96,8 +96,7 @@ async fn token(folder: &Path, command: TokenCommand) -> Result<()> {
     match command {
         TokenCommand::Create { uses, expires, note, out } => {
             let ca = Ca::load(folder)?;
-            let life = TimeDelta::days(expires.into());
-            let (name, token) = tokens::create(&db, &ca, uses, life, &note, Utc::now()).await?;
+            let (name, token) = tokens::create(&db, &ca, uses, expires, &note, Utc::now()).await?;
             if out.json {
                 return print_json(
                     &serde_json::json!({ "name": name, "token": token.to_string() }),

@@ -23,7 +23,7 @@ struct Told {
 
 /// One row of the audit trail.
 #[derive(Debug, Serialize)]
-pub struct Row_ {
+pub struct Audited {
     /// When the server saw it.
     pub audited_at: DateTime<Utc>,
     /// Keys, joined by dots.
@@ -164,7 +164,7 @@ async fn document(
 }
 
 /// What changed in the documents of `client`, newest first.
-pub async fn history(db: &Db, client: &str, most: u32) -> Result<Vec<Row_>> {
+pub async fn history(db: &Db, client: &str, most: u32) -> Result<Vec<Audited>> {
     let rows = sqlx::query(
         "SELECT audited, path, kind, old, new FROM trail WHERE client = $1
          ORDER BY place DESC LIMIT $2",
@@ -177,7 +177,7 @@ pub async fn history(db: &Db, client: &str, most: u32) -> Result<Vec<Row_>> {
         .map(|row| {
             let json =
                 |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
-            Ok(Row_ {
+            Ok(Audited {
                 audited_at: time(row.try_get("audited")?),
                 path: row.try_get("path")?,
                 kind: row.try_get("kind")?,

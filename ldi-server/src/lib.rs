@@ -14,6 +14,7 @@ pub mod error;
 pub mod inventory;
 pub mod rules;
 pub mod serve;
+pub mod span;
 pub mod tokens;
 pub mod trail;
 

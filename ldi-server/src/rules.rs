@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::condition::Condition;
+use crate::{condition::Condition, span::span};
 
 /// The rules that ship.
 const SHIPPED: &str = include_str!("rules/shipped.toml");
@@ -142,6 +142,7 @@ fn rule(name: String, raw: RawRule, file: &str, line: usize) -> Result<Rule, Wro
     let span = |key: &'static str, text: Option<String>, usual: u64| match text {
         None => Ok(Duration::from_secs(usual)),
         Some(text) => span(&text)
+            .and_then(|span| span.to_std().ok())
             .ok_or_else(|| wrong(key, format!("{text:?} is no duration such as 0, 90m, 4h or 2d"))),
     };
     let grace = span("grace", raw.grace, 0)?;
@@ -158,21 +159,6 @@ fn rule(name: String, raw: RawRule, file: &str, line: usize) -> Result<Rule, Wro
         enabled: raw.enabled.unwrap_or(true),
         name,
     })
-}
-
-fn span(text: &str) -> Option<Duration> {
-    let unit = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..unit].parse().ok()?;
-    let seconds = match &text[unit..] {
-        "" if number == 0 => 0,
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        "w" => 7 * 86_400,
-        _ => return None,
-    };
-    number.checked_mul(seconds).map(Duration::from_secs)
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ fn a_token_is_good_for_what_it_says_and_for_nothing_else() -> Result<()> {
     refused("hello", 2, "is no token")?;
     // Somebody else's server is told nothing.
     refused(&other.token(&[])?, 76, "nothing was told to it")?;
-    let good = server.token(&["--uses", "2", "--note", "lab"])?;
+    let good = server.token(&["--uses", "2", "--note", "lab", "--expires", "12h"])?;
     let (secret, hash) = (&good[5..37], &good[38..]);
     refused(&format!("ldi1-{}-{hash}", secret.chars().rev().collect::<String>()), 77, "not good")?;
     let list = server.json(&["token", "list"])?;

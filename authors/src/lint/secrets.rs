@@ -109,6 +109,7 @@ fn upper(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 
+/// Whether it only shows where a secret goes: examples in comments and documents are no leak.
 fn placeholder(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     ["example", "xxxx", "your", "change", "dummy", "redacted", "0000", "1234567"]

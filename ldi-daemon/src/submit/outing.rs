@@ -35,7 +35,8 @@ impl Outing {
         if world.config.server.url.is_none() || !self.under_way.is_empty() {
             return None;
         }
-        if !world.journal.waiting().is_ok_and(|waiting| waiting.entries > 0) {
+        // One entry answers it: adding up a full spool at each turn of the loop would read all of it.
+        if !world.journal.oldest(1).is_ok_and(|waiting| !waiting.is_empty()) {
             return None;
         }
         let left = self.not_before.map(|at| at.saturating_duration_since(Instant::now()));

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use chrono::TimeDelta;
 use clap::{Args, Parser, Subcommand};
+
+use crate::span::span;
 
 /// The fleet server: machines enrol, and tell what they are and what they did.
 #[derive(Debug, Parser)]
@@ -69,11 +72,11 @@ pub(super) enum TokenCommand {
     /// Makes one and prints it; it cannot be shown again
     Create {
         /// Machines that it admits
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         uses: u32,
-        /// Days that it is good
-        #[arg(long, default_value_t = 7, value_name = "DAYS")]
-        expires: u16,
+        /// How long it is good: 12h, 7d; at most a year
+        #[arg(long, default_value = "7d", value_name = "D", value_parser = life)]
+        expires: TimeDelta,
         /// What it is for
         #[arg(long, default_value = "")]
         note: String,
@@ -133,4 +136,11 @@ pub(super) enum RulesCommand {
         #[command(flatten)]
         out: Json,
     },
+}
+
+fn life(text: &str) -> Result<TimeDelta, String> {
+    let allowed = TimeDelta::seconds(1)..=TimeDelta::days(366);
+    span(text)
+        .filter(|span| allowed.contains(span))
+        .ok_or_else(|| "write a duration such as 12h or 7d, at most a year".to_owned())
 }

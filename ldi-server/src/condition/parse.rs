@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use serde_json::Number;
 
 use super::{Comparison, Measure, Node, Operand, Order, Path};
+use crate::span::span;
 
 /// A longer text is no condition.
 const MOST_BYTES: usize = 16 << 10;
@@ -105,20 +106,6 @@ fn number(rest: &str, at: usize) -> Parsed<(Token, usize)> {
         return Ok((Token::Span(span), end));
     }
     wrong(at, format!("{text:?} is neither a number nor a duration such as 90m, 4h or 2d"))
-}
-
-fn span(text: &str) -> Option<TimeDelta> {
-    let unit = text.find(|c: char| c.is_ascii_alphabetic())?;
-    let number: i64 = text[..unit].parse().ok()?;
-    let seconds = match &text[unit..] {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        "w" => 7 * 86_400,
-        _ => return None,
-    };
-    TimeDelta::try_seconds(number.checked_mul(seconds)?)
 }
 
 pub(super) fn condition(text: &str) -> Parsed<Node> {
